@@ -3,9 +3,12 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["tests/**/*.test.ts"],
+    // Processes, not threads: native addons (lmdb) keep state per process, and a test may end one.
     pool: "forks",
+    // Clusters and databases bring threads and processes of their own.
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    reporters: ["default", "./tests/support/count-reporter.ts"],
   },
 });
