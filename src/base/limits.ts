@@ -1,0 +1,106 @@
+// Limits: every queue, batch, frame, value and wait has one, and all of them stand here.
+// Owns: the numbers and how they relate. Each is met with a typed failure or with backpressure,
+// never with a silent drop; what happens at a limit is said beside it.
+import { assert } from "./assert.ts";
+
+export const limits = {
+  /** Partitions of a grid: at least one; the key format has 16 bits for them. */
+  partitionsMax: 4096,
+  /** Lanes of one processing unit. */
+  lanesMax: 64,
+
+  /** A routing key or entry key in UTF-8 bytes. Longer: INPUT_INVALID. */
+  keyBytesMax: 1024,
+  /** One value, encoded. Larger: VALUE_TOO_LARGE, the command changes nothing. */
+  valueBytesMax: 256 * 1024,
+  /** Changes of one command, encoded. Larger: VALUE_TOO_LARGE, the command changes nothing. */
+  commandBytesMax: 512 * 1024,
+  /** Changes that one record carries before the next batch begins. */
+  recordBytesMax: 1024 * 1024,
+
+  /** A request body over HTTP. Larger: 413. */
+  bodyBytesMax: 64 * 1024,
+  /** A frame between lanes. */
+  frameBytesMax: 4 * 1024 * 1024,
+  /** Bytes that wait for one peer lane. More: OVERLOADED. */
+  peerQueueBytesMax: 32 * 1024 * 1024,
+  /** Calls to one peer lane that are not answered yet. More: OVERLOADED, at once. */
+  peerCallsPendingMax: 16 * 1024,
+  /** Between pings to another process, the longest silence, the longest wait for a clean close. */
+  peerPingIntervalMs: 1000,
+  peerSilenceMsMax: 5000,
+  peerCloseMsMax: 1000,
+  /** Commands that one lane has accepted and not yet answered. More: OVERLOADED, at once. */
+  laneCommandsInFlightMax: 4096,
+  /** Commands that wait for one partition's next record. More: OVERLOADED, at once. */
+  partitionCommandsWaitingMax: 2048,
+
+  /** A command's deadline where the caller gives none, and the longest that may be given. */
+  commandDeadlineMs: 1000,
+  commandDeadlineMsMax: 60_000,
+  /** One call to a store; after it the outcome counts as unknown and the call is repeated. */
+  storeDeadlineMs: 2000,
+  /** Between repeats of a store call: from, doubling, to. */
+  storeBackoffMsMin: 5,
+  storeBackoffMsMax: 500,
+
+  /** Records that one read of a log asks for, and the bytes a reader holds at once. */
+  logReadRecords: 256,
+
+  /** Records and bytes that one database transaction carries. */
+  pumpTransactionRecordsMax: 4096,
+  pumpTransactionBytesMax: 8 * 1024 * 1024,
+  /** Records kept in memory for the pump; older ones are read again from the log. */
+  pumpMemoryBytesMax: 16 * 1024 * 1024,
+  /** Between tries while the database is away: from, doubling, to. */
+  pumpBackoffMsMin: 50,
+  pumpBackoffMsMax: 2000,
+  /** An owner with nothing to pump looks at its progress row this often. */
+  pumpIdleCheckMs: 3000,
+
+  /** Draining at a stop: longest wait for answers, then for the pump. */
+  drainAnswersMsMax: 10_000,
+  drainPumpMsMax: 30_000,
+
+  /** Connections of a load generator to one target: more requests than that wait for one. */
+  loadConnectionsPerTarget: 64,
+  /** Requests of a load that are sent and not yet finished. More: counted as not sent. */
+  loadInFlightMax: 8192,
+  /** What a load generator reads of one response. More: RESPONSE_MALFORMED. */
+  responseHeadBytesMax: 16 * 1024,
+  responseBodyBytesMax: 1024 * 1024,
+  /** An answer that is awaited no longer holds its connection this long, then loses it. */
+  abandonedAnswerMs: 5000,
+  connectMsMax: 3000,
+  /** Between tries to connect again: from, doubling, to. */
+  reconnectMsMin: 10,
+  reconnectMsMax: 500,
+
+  /** Notices of the exchange that wait for their time, an answer or a repeat. More: given up. */
+  noticesPendingMax: 200_000,
+  /** Places that notices are sent to. A notice for one more: given up. */
+  noticeOriginsMax: 64,
+  noticeConnectionsPerOrigin: 16,
+  /** One try of a notice; between tries; from the first try to giving up. */
+  noticeAnswerMsMax: 6000,
+  noticeRepeatMs: 1000,
+  noticeGiveUpMs: 60_000,
+  /** Pause between two fsyncs of the exchange's ledger: what comes meanwhile shares the next. */
+  ledgerGroupMs: 20,
+} as const;
+
+assert(limits.valueBytesMax <= limits.commandBytesMax, "a command can carry the largest value");
+assert(limits.commandBytesMax <= limits.recordBytesMax, "a record can carry the largest command");
+assert(limits.recordBytesMax < limits.frameBytesMax, "a frame can carry the largest record");
+assert(limits.bodyBytesMax < limits.frameBytesMax, "a frame can carry the largest body");
+assert(limits.frameBytesMax < limits.peerQueueBytesMax, "a peer's queue can hold a frame");
+assert(
+  limits.laneCommandsInFlightMax <= limits.peerCallsPendingMax,
+  "a lane's commands may all go to one peer",
+);
+assert(limits.peerPingIntervalMs < limits.peerSilenceMsMax, "a ping comes before silence counts");
+assert(limits.recordBytesMax <= limits.pumpTransactionBytesMax, "a transaction holds any record");
+assert(limits.pumpTransactionBytesMax <= limits.pumpMemoryBytesMax, "memory holds a transaction");
+assert(limits.commandDeadlineMs <= limits.commandDeadlineMsMax, "the default deadline is allowed");
+assert(limits.noticeRepeatMs < limits.noticeGiveUpMs, "a notice is repeated before it is given up");
+assert(limits.partitionsMax <= 0xffff, "a partition's number fits its 16 bits");

@@ -1,0 +1,238 @@
+// Grid directory: which grid lies in a store, which generation of it is open, and its creation.
+// Owns: the grid id, the generation pointer, heads and genesis records of a new grid.
+// Does not own: the logs behind genesis (log-machine.ts); rebuilding a lost grid (it will move
+// the pointer, docs/log-protocol.md §10); whether a new grid may be made (the database says).
+// Invariants (docs/invariants.md):
+//   G1. A grid is made only where the store holds none and the database knows of none.
+//   G2. Head is durable before genesis, all genesis records before the pointer says open: a
+//       creation that was interrupted is finished, never mistaken for a loss.
+import { Packr } from "msgpackr";
+import type { Clock } from "../base/clock.ts";
+import { failed, ok, unwrap, type Outcome } from "../base/failure.ts";
+import { newId } from "../base/ids.ts";
+import { limits } from "../base/limits.ts";
+import type { Random } from "../base/random.ts";
+import { delay, type Timers } from "../base/timers.ts";
+import {
+  directoryMapName,
+  generationMapName,
+  gridIdKey,
+  headKey,
+  pointerKey,
+  recordKey,
+} from "./grid-keys.ts";
+import { encodeHead, encodeRecord, formatByte } from "./log-record.ts";
+import { everyRule } from "./log-rules.ts";
+import { answerWrite, confirmCall, startWrite, writeCall, type LogCall } from "./log-write.ts";
+import { askStore } from "./partition-log.ts";
+import type { ByteMap, Store } from "./store.ts";
+
+/** What every lane must know of a grid before it opens a partition. */
+export interface GridIdentity {
+  readonly gridId: string;
+  readonly generation: number;
+  readonly partitions: number;
+}
+
+interface Pointer {
+  readonly generation: number;
+  readonly state: "open" | "rebuilding";
+  readonly token: string;
+  /** The generation that this one replaces; 0 for the first. */
+  readonly base: number;
+}
+
+interface GridId {
+  readonly gridId: string;
+  readonly partitions: number;
+}
+
+interface DirectoryPorts {
+  readonly store: Store;
+  readonly timers: Timers;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+const packr = new Packr({ useRecords: false });
+
+function encode(value: GridId | Pointer): Buffer {
+  return Buffer.concat([Buffer.of(formatByte), packr.pack(value)]);
+}
+
+function decode(stored: Buffer): unknown {
+  return stored[0] === formatByte ? packr.unpack(stored.subarray(1)) : null;
+}
+
+/** Asks until the outcome is definite; gives up with STORE_UNREACHABLE after `patienceMs`. */
+async function ask(ports: DirectoryPorts, map: ByteMap, call: LogCall) {
+  const patienceMs = 10_000;
+  const startedMs = ports.clock.monotonicMs();
+  let backoffMs: number = limits.storeBackoffMsMin;
+  for (;;) {
+    const answer = await askStore(map, call);
+    if (answer.known) return ok(answer.value);
+    if (ports.clock.monotonicMs() - startedMs > patienceMs) {
+      return failed("STORE_UNREACHABLE", "the store does not answer; check its address and state");
+    }
+    await delay(ports.timers, backoffMs);
+    backoffMs = Math.min(limits.storeBackoffMsMax, backoffMs * 2);
+  }
+}
+
+/** Write (docs/log-protocol.md, step 1) for a value that is not a log record: null = durable. */
+async function write(
+  ports: DirectoryPorts,
+  map: ByteMap,
+  key: Buffer,
+  value: Buffer,
+): Promise<Outcome<Buffer | null>> {
+  let state = startWrite(key, value);
+  for (;;) {
+    const answer = await ask(ports, map, writeCall(state));
+    if (!answer.ok) return answer;
+    const step = answerWrite(state, answer.value as null | boolean | Buffer, everyRule);
+    if (step.kind === "durable") return ok(null);
+    if (step.kind === "beaten") return ok(step.other);
+    state = step.state;
+  }
+}
+
+/** A value that others build on: read, then confirmed to be on every copy; null if absent. */
+async function readConfirmed(
+  ports: DirectoryPorts,
+  map: ByteMap,
+  key: Buffer,
+): Promise<Outcome<Buffer | null>> {
+  for (;;) {
+    const read = await ask(ports, map, { op: "get", key });
+    if (!read.ok || read.value === null) return read as Outcome<null>;
+    const found = read.value as Buffer;
+    const confirmed = await ask(ports, map, confirmCall(key, found));
+    if (!confirmed.ok) return confirmed;
+    if (confirmed.value === true) return ok(found);
+  }
+}
+
+/**
+ * The grid in a store: found, or made with `partitions` partitions where the store is empty and
+ * `mayCreate` allows it (it asks the database, which must not know of an earlier grid).
+ * Fails with GRID_PARTITIONS where an existing grid has another number of them (null: any),
+ * GRID_FORMAT, GRID_LOST, STORE_UNREACHABLE, or what `mayCreate` failed with.
+ */
+export async function openGrid(
+  options: DirectoryPorts & {
+    readonly partitions: number | null;
+    readonly partitionsDefault: number;
+    mayCreate(): Promise<Outcome<null>>;
+  },
+): Promise<Outcome<GridIdentity>> {
+  const directory = options.store.map(directoryMapName);
+  let stored = await readConfirmed(options, directory, gridIdKey);
+  if (!stored.ok) return stored;
+  if (stored.value === null) {
+    const allowed = await options.mayCreate();
+    if (!allowed.ok) return allowed;
+    const partitions = options.partitions ?? options.partitionsDefault;
+    const made = encode({ gridId: newId(options.random), partitions });
+    const beaten = await write(options, directory, gridIdKey, made);
+    if (!beaten.ok) return beaten;
+    stored = ok(beaten.value ?? made);
+  }
+  const grid = decode(unwrap(stored) as Buffer) as GridId | null;
+  if (grid === null) {
+    return failed("GRID_FORMAT", "the grid was written by a newer version; start that one");
+  }
+  if (options.partitions !== null && options.partitions !== grid.partitions) {
+    return failed(
+      "GRID_PARTITIONS",
+      `the data has ${String(grid.partitions)} partitions, not ${String(options.partitions)}; ` +
+        "leave --partitions out, or choose another data folder",
+    );
+  }
+  return openGeneration(options, directory, grid);
+}
+
+async function openGeneration(
+  ports: DirectoryPorts,
+  directory: ByteMap,
+  grid: GridId,
+): Promise<Outcome<GridIdentity>> {
+  const stored = await readConfirmed(ports, directory, pointerKey);
+  if (!stored.ok) return stored;
+  let found = stored.value;
+  if (found === null) {
+    // The grid id is there and nothing else: its creation was interrupted at the very start.
+    const token = newId(ports.random);
+    const reserved = encode({ generation: 1, state: "rebuilding", token, base: 0 });
+    const beaten = await write(ports, directory, pointerKey, reserved);
+    if (!beaten.ok) return beaten;
+    found = beaten.value ?? reserved;
+  }
+  const pointer = decode(found) as Pointer | null;
+  if (pointer === null)
+    return failed("GRID_FORMAT", "the generation pointer is of a newer version");
+  const identity = { ...grid, generation: pointer.generation };
+  if (pointer.state === "open") return ok(identity);
+  if (pointer.base !== 0) {
+    const number = String(pointer.generation);
+    return failed(
+      "GRID_LOST",
+      `generation ${number} is being rebuilt; wait, or repeat the rebuild`,
+    );
+  }
+  return create(ports, directory, found, pointer, identity);
+}
+
+/** Finishes the creation of the first generation: heads, genesis records, then the pointer. */
+async function create(
+  ports: DirectoryPorts,
+  directory: ByteMap,
+  reserved: Buffer,
+  pointer: Pointer,
+  identity: GridIdentity,
+): Promise<Outcome<GridIdentity>> {
+  const map = ports.store.map(generationMapName(identity.generation));
+  const partitions = Array.from({ length: identity.partitions }, (_, partition) => partition);
+  const made = await Promise.all(
+    partitions.map((partition) => createPartition(ports, map, identity, partition)),
+  );
+  const problem = made.find((outcome) => !outcome.ok);
+  if (problem?.ok === false) return problem;
+  const value = encode({ ...pointer, state: "open" });
+  const opened = await ask(ports, directory, {
+    op: "replaceIfSame",
+    key: pointerKey,
+    expected: reserved,
+    value,
+  });
+  if (!opened.ok) return opened;
+  if (opened.value === true) return ok(identity);
+  // Found otherwise: an unknown outcome of ours that had happened, or another unit's opening.
+  const now = await readConfirmed(ports, directory, pointerKey);
+  if (!now.ok) return now;
+  const found = now.value === null ? null : (decode(now.value) as Pointer | null);
+  if (found?.state === "open" && found.generation === identity.generation) return ok(identity);
+  return failed("GRID_LOST", "the generation pointer moved while the grid was being created");
+}
+
+/** Head at 0, then genesis at 0 (G2). A head or genesis that is there already is as good. */
+async function createPartition(
+  ports: DirectoryPorts,
+  map: ByteMap,
+  identity: GridIdentity,
+  partition: number,
+): Promise<Outcome<null>> {
+  const head = await write(ports, map, headKey(partition), encodeHead(0));
+  if (!head.ok) return head;
+  const genesis = encodeRecord({
+    position: 0,
+    epoch: 0,
+    token: identity.gridId,
+    timeMs: ports.clock.wallMs(),
+    previous: Buffer.alloc(0),
+    body: { type: "genesis", genesis: { ...identity, partition } },
+  });
+  const written = await write(ports, map, recordKey(partition, 0), genesis);
+  return written.ok ? ok(null) : written;
+}

@@ -1,0 +1,40 @@
+// Log rules: the parts of the protocol that can be left out one by one, to see each loss caught.
+// Owns: their names. Production knows only `everyRule`; the tests of the log turn one off, run
+// the seeds or the scripted schedule, and must see the loss that the rule prevents. A rule whose
+// absence nobody notices is either not needed or not tested.
+
+export interface LogRules {
+  /** One's own value, found, is confirmed before it counts as durable. */
+  readonly confirmOwn: boolean;
+  /** An unknown outcome is not an acknowledgement. */
+  readonly definiteOnly: boolean;
+  /** Another's value is confirmed before it counts as the winner. */
+  readonly confirmOther: boolean;
+  /** A value that vanished before its confirmation is written again, not given up. */
+  readonly repeatVanished: boolean;
+  /** The tail that a claim builds on is confirmed first. */
+  readonly helpTail: boolean;
+  /** Head is read again after the claim: passed means void. */
+  readonly readHeadAfterClaim: boolean;
+  /** The chain is checked while loading. */
+  readonly checkChain: boolean;
+  /** Head is read once more at the end of the load. */
+  readonly readHeadAfterLoad: boolean;
+  /** A beaten append says "not applied" only where head proves it. */
+  readonly readHeadWhenBeaten: boolean;
+  /** A hole or a broken chain is a loss only while head has not moved. */
+  readonly lossOnlyUnmoved: boolean;
+}
+
+export const everyRule: LogRules = {
+  confirmOwn: true,
+  definiteOnly: true,
+  confirmOther: true,
+  repeatVanished: true,
+  helpTail: true,
+  readHeadAfterClaim: true,
+  checkChain: true,
+  readHeadAfterLoad: true,
+  readHeadWhenBeaten: true,
+  lossOnlyUnmoved: true,
+};

@@ -1,0 +1,312 @@
+// Partition log: drives the log machine of one partition against a store, and groups commands.
+// Owns: calling the store with deadlines and backoff; the batch that forms while an append is in
+// flight (group commit); reading stored records again for the pump.
+// Does not own: the protocol (log-machine.ts), what changes mean (processing-units), SQL.
+// Invariants (docs/invariants.md):
+//   L8. One append is in flight at a time; what arrives meanwhile forms the next batch, in order.
+//   L9. Every entry given is settled exactly once: durable, or stopped with what became of it.
+//   L10. An answer that the machine cannot have meant stops the partition, with what is in
+//       flight unknown: another lane takes over, and nothing wrong is built upon.
+import { assert } from "../base/assert.ts";
+import type { Clock } from "../base/clock.ts";
+import { failed, failure, ok, type Failure, type Outcome } from "../base/failure.ts";
+import { limits } from "../base/limits.ts";
+import type { TimerHandle, Timers } from "../base/timers.ts";
+import { recordKey } from "./grid-keys.ts";
+import { canAppend, stepLog } from "./log-machine.ts";
+import {
+  checksum,
+  decodeRecord,
+  type Change,
+  type CommandEntry,
+  type LogRecord,
+  type RecordBody,
+} from "./log-record.ts";
+import {
+  initialLogState,
+  type AppendFate,
+  type LogConfig,
+  type LogEvent,
+  type LogOutput,
+  type LogState,
+  type LogStep,
+} from "./log-state.ts";
+import type { LogAnswer, LogCall } from "./log-write.ts";
+import type { ByteMap } from "./store.ts";
+
+/** A record with the checksum of its stored value: a link of the chain. */
+export interface ChainedRecord {
+  readonly record: LogRecord;
+  readonly checksum: Buffer;
+}
+
+/** What happens to a log, told to the partition that it belongs to. */
+export interface PartitionLogListener<E extends CommandEntry> {
+  /** Forget everything folded: loading begins (anew). */
+  reset(): void;
+  /** Entries of a checkpoint segment, to be folded. */
+  segment(changes: readonly Change[]): void;
+  /** A record below the claim, to be folded. */
+  loaded(record: ChainedRecord): void;
+  /** The partition may serve; `claim` is the record it serves under. */
+  serving(claim: ChainedRecord): void;
+  /** A batch is on every copy: its entries, in order, and the record that carries them. */
+  durable(record: ChainedRecord, entries: readonly E[], bytes: number): void;
+  /**
+   * The log stopped for good. `inFlight` are the entries of the append under way, with their
+   * fate; `waiting` those that never left, which are definitely not applied.
+   */
+  stopped(reason: Failure, inFlight: readonly E[], fate: AppendFate, waiting: readonly E[]): void;
+}
+
+interface Waiting<E> {
+  readonly entry: E;
+  readonly bytes: number;
+}
+
+export class PartitionLog<E extends CommandEntry> {
+  readonly #map: ByteMap;
+  readonly #timers: Timers;
+  readonly #clock: Clock;
+  readonly #listener: PartitionLogListener<E>;
+  readonly #config: LogConfig;
+  #state: LogState;
+  #closed = false;
+  #repeats = 0;
+  #backoff: TimerHandle | null = null;
+  #inFlight: E[] = [];
+  #waiting: Waiting<E>[] = [];
+  #composers: ((position: number) => RecordBody)[] = [];
+  #flushScheduled = false;
+
+  constructor(options: {
+    map: ByteMap;
+    timers: Timers;
+    clock: Clock;
+    config: LogConfig;
+    listener: PartitionLogListener<E>;
+  }) {
+    this.#map = options.map;
+    this.#timers = options.timers;
+    this.#clock = options.clock;
+    this.#config = options.config;
+    this.#listener = options.listener;
+    this.#state = initialLogState(options.config);
+  }
+
+  /** The machine's state; a snapshot, as states are never changed in place. */
+  get state(): LogState {
+    return this.#state;
+  }
+
+  /** Commands given and not yet settled. */
+  get unsettled(): number {
+    return this.#inFlight.length + this.#waiting.length;
+  }
+
+  /** Begins to take over. The listener is told how it ends. */
+  open(): void {
+    this.#dispatch({ kind: "open" });
+  }
+
+  /**
+   * Adds one entry to the partition's next batch, which leaves at the end of the tick or, while
+   * an append is in flight, after it. `bytes` is an upper bound of the entry's encoded size.
+   */
+  append(entry: E, bytes: number): void {
+    assert(!this.#closed, "a closed log takes nothing");
+    assert(bytes <= limits.recordBytesMax, "an entry fits a record");
+    this.#waiting.push({ entry, bytes });
+    this.#scheduleFlush();
+  }
+
+  /**
+   * Appends one record that is not a batch (a checkpoint, a release), ahead of what waits.
+   * `compose` is called when the record leaves, with its position: all records before it are
+   * durable and were told to the listener. Its `durable` comes with no entries.
+   */
+  appendRecord(compose: (position: number) => RecordBody): void {
+    assert(!this.#closed, "a closed log takes nothing");
+    this.#composers.push(compose);
+    this.#scheduleFlush();
+  }
+
+  /** Stops: what is in flight is unknown, what waits is not applied. The listener is told. */
+  close(reason: Failure): void {
+    if (this.#closed) return;
+    this.#stopped(reason, this.#fateInFlight());
+  }
+
+  /**
+   * Records `from`…`to` (at most limits.logReadRecords of them), read from the store. The chain
+   * between them is not checked here. A missing record: GRID_LOST; an unknown outcome as it is.
+   */
+  async read(from: number, to: number): Promise<Outcome<ChainedRecord[]>> {
+    assert(to - from < limits.logReadRecords, "a reader reads in slices");
+    const keys: Buffer[] = [];
+    for (let position = from; position <= to; position++) {
+      keys.push(recordKey(this.#config.partition, position));
+    }
+    const answer = await this.#map.getMany(keys, limits.storeDeadlineMs);
+    if (!answer.ok) return answer;
+    const records: ChainedRecord[] = [];
+    for (const [index, stored] of answer.value.entries()) {
+      const where = `record ${String(from + index)}`;
+      if (stored === null) return failed("GRID_LOST", `${where} is missing`);
+      const record = decodeRecord(stored);
+      if (record === null) return failed("GRID_FORMAT", `${where} is of a newer version`);
+      records.push({ record, checksum: checksum(stored) });
+    }
+    return ok(records);
+  }
+
+  #scheduleFlush(): void {
+    if (this.#flushScheduled || !canAppend(this.#state)) return;
+    this.#flushScheduled = true;
+    this.#timers.endOfTick(() => {
+      this.#flushScheduled = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    if (this.#closed || !canAppend(this.#state)) return;
+    const compose = this.#composers.shift();
+    if (compose !== undefined) {
+      const body = compose(this.#state.next);
+      this.#dispatch({ kind: "append", body, wallMs: this.#clock.wallMs() });
+    } else if (this.#waiting.length > 0) {
+      this.#flushBatch();
+    }
+  }
+
+  #flushBatch(): void {
+    let bytes = 0;
+    let count = 0;
+    for (const waiting of this.#waiting) {
+      bytes += waiting.bytes;
+      if (count > 0 && bytes > limits.recordBytesMax) break;
+      count++;
+    }
+    const leaving = count === this.#waiting.length ? this.#waiting : this.#waiting.slice(0, count);
+    this.#waiting = count === this.#waiting.length ? [] : this.#waiting.slice(count);
+    this.#inFlight = leaving.map((waiting) => waiting.entry);
+    const body = { type: "changes", entries: this.#inFlight } as const;
+    this.#dispatch({ kind: "append", body, wallMs: this.#clock.wallMs() });
+  }
+
+  #dispatch(event: LogEvent): void {
+    const before = this.#state.call;
+    let step: LogStep;
+    try {
+      step = stepLog(this.#state, event);
+    } catch (error) {
+      // L10. A broken assertion, or stored bytes that are not msgpack.
+      const { name } = this.#state.phase;
+      const what = `partition ${String(this.#config.partition)}, ${name}: ${String(error)}`;
+      this.#stopped(failure("PARTITION_HALTED", what), this.#fateInFlight());
+      return;
+    }
+    const { state, outputs } = step;
+    this.#state = state;
+    this.#repeats = before !== null && state.call === before ? this.#repeats + 1 : 0;
+    for (const output of outputs) {
+      if (this.#closed) return; // a listener closed the log
+      this.#handle(output);
+    }
+  }
+
+  #handle(output: LogOutput): void {
+    switch (output.kind) {
+      case "call":
+        this.#call(output.call);
+        break;
+      case "reset":
+        this.#listener.reset();
+        break;
+      case "segment":
+        this.#listener.segment(output.changes);
+        break;
+      case "loaded":
+        this.#listener.loaded({ record: output.record, checksum: output.checksum });
+        break;
+      case "serving":
+        this.#listener.serving({ record: output.claim, checksum: output.checksum });
+        this.#flush();
+        break;
+      case "durable": {
+        const entries = this.#inFlight;
+        this.#inFlight = [];
+        // The next batch leaves before the replies of this one; what speaks of it, after them.
+        if (this.#composers.length === 0) this.#flush();
+        const { record, bytes } = output;
+        this.#listener.durable({ record, checksum: output.checksum }, entries, bytes);
+        this.#flush();
+        break;
+      }
+      case "stopped":
+        this.#stopped(output.failure, output.append);
+        break;
+    }
+  }
+
+  /** While a beaten append is being judged, it is still in flight. */
+  #fateInFlight(): AppendFate {
+    const { name } = this.#state.phase;
+    if (name === "append" || name === "headWhenBeaten") return "unknown";
+    return this.#inFlight.length === 0 ? "none" : "notApplied"; // it could not be encoded
+  }
+
+  #stopped(reason: Failure, fate: AppendFate): void {
+    this.#closed = true;
+    this.#backoff?.cancel();
+    const inFlight = this.#inFlight;
+    const waiting = this.#waiting.map((one) => one.entry);
+    this.#inFlight = [];
+    this.#waiting = [];
+    this.#listener.stopped(reason, inFlight, fate, waiting);
+  }
+
+  #call(call: LogCall): void {
+    if (this.#repeats === 0) {
+      this.#issue(call);
+      return;
+    }
+    // The store did not say. Ask again with the identical bytes, more slowly each time.
+    const backoffMs = limits.storeBackoffMsMin * 2 ** Math.min(this.#repeats - 1, 20);
+    this.#backoff = this.#timers.after(Math.min(backoffMs, limits.storeBackoffMsMax), () => {
+      this.#backoff = null;
+      this.#issue(call);
+    });
+  }
+
+  #issue(call: LogCall): void {
+    void askStore(this.#map, call).then((answer) => {
+      if (this.#closed) return;
+      this.#dispatch({ kind: "answer", answer, wallMs: this.#clock.wallMs() });
+    });
+  }
+}
+
+/** Asks a store what a log machine wants to know. */
+export async function askStore(map: ByteMap, call: LogCall): Promise<LogAnswer> {
+  const outcome = await request(map, call);
+  return outcome.ok ? { known: true, value: outcome.value } : { known: false };
+}
+
+function request(
+  map: ByteMap,
+  call: LogCall,
+): Promise<Outcome<null | boolean | Buffer | (Buffer | null)[]>> {
+  const deadlineMs = limits.storeDeadlineMs;
+  switch (call.op) {
+    case "get":
+      return map.get(call.key, deadlineMs);
+    case "getMany":
+      return map.getMany(call.keys, deadlineMs);
+    case "putIfAbsent":
+      return map.putIfAbsent(call.key, call.value, deadlineMs);
+    case "replaceIfSame":
+      return map.replaceIfSame(call.key, call.expected, call.value, deadlineMs);
+  }
+}

@@ -1,0 +1,46 @@
+// Unit status: what a processing unit says of itself, about once a second.
+// Owns: the shapes. Each lane sends its part to the unit's main thread, which joins the parts and
+// hands the whole back to every lane, so that any lane can answer for the unit.
+import type { RecordableHistogram } from "node:perf_hooks";
+import type { MetricObjectWithValues, MetricValue } from "prom-client";
+import type { Value } from "../grid/log-record.ts";
+
+export type PartitionPhase = "starting" | "serving" | "halted";
+
+export interface PartitionStatus {
+  readonly partition: number;
+  readonly phase: PartitionPhase;
+  /** Why it does not serve, where it does not. */
+  readonly reason: string | null;
+  readonly epoch: number;
+  /** Position of the last journaled record, and of the last one written to the database. */
+  readonly journaled: number;
+  readonly written: number;
+}
+
+export interface LaneStatus {
+  readonly lane: number;
+  /** Counts since the lane started. */
+  readonly requests: number;
+  readonly commands: number;
+  readonly appends: number;
+  readonly journaledBytes: number;
+  /** Entries in records that are journaled and not yet written; null without a database. */
+  readonly backlog: number | null;
+  /** Time from request to answer in this lane, in the last second. */
+  readonly latency: RecordableHistogram;
+  /** Share of the last second in which the lane's event loop worked, 0 to 1. */
+  readonly utilization: number;
+  readonly partitions: readonly PartitionStatus[];
+  /** What the application's `status` hook gave. */
+  readonly application: Value;
+  readonly metrics: readonly MetricObjectWithValues<MetricValue<string>>[];
+}
+
+export interface UnitStatus {
+  /** Milliseconds since 1970. */
+  readonly timeMs: number;
+  readonly lanes: readonly LaneStatus[];
+  readonly restarts: number;
+  readonly database: { readonly url: string; readonly reachable: boolean } | null;
+}

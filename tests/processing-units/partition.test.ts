@@ -1,0 +1,255 @@
+// Goal: a partition answers what is journaled and nothing else, whatever happens to its log.
+// Method: real partitions on a memory store whose calls can be held; promises, no waiting.
+import { Type } from "typebox";
+import { expect, test } from "vitest";
+import { AssertionError } from "../../src/base/assert.ts";
+import { systemClock } from "../../src/base/clock.ts";
+import { failure, type Outcome } from "../../src/base/failure.ts";
+import { limits } from "../../src/base/limits.ts";
+import { seededRandom } from "../../src/base/random.ts";
+import { systemTimers } from "../../src/base/timers.ts";
+import { openGrid, type GridIdentity } from "../../src/grid/grid-directory.ts";
+import { generationMapName } from "../../src/grid/grid-keys.ts";
+import type { Value } from "../../src/grid/log-record.ts";
+import type { ByteMap } from "../../src/grid/store.ts";
+import { MemoryStore } from "../../src/grid/stores/memory-store.ts";
+import { command, space, type Application } from "../../src/processing-units/application.ts";
+import { Partition, type PartitionEvents } from "../../src/processing-units/partition.ts";
+import { HeldMap } from "../support/held-map.ts";
+
+const counts = space<{ readonly count: number }>({ name: "counts" });
+
+const promised: unknown = Promise.resolve(1);
+
+const application: Application = {
+  name: "counter",
+  spaces: [counts],
+  commands: {
+    add: command({
+      input: Type.Object({ key: Type.String(), by: Type.Integer() }),
+      routeBy: (input) => input.key,
+      handle(tx, input) {
+        const count = (tx.get(counts, input.key)?.count ?? 0) + input.by;
+        tx.put(counts, input.key, { count });
+        if (input.by === 13) throw new Error("unlucky");
+        return count;
+      },
+    }),
+    read: command({
+      input: Type.Object({ key: Type.String() }),
+      routeBy: (input) => input.key,
+      handle: (tx, input) => tx.get(counts, input.key)?.count ?? 0,
+    }),
+    later: command({
+      input: Type.Object({}),
+      routeBy: () => "",
+      handle: () => promised as Value, // what an async handler would give
+    }),
+  },
+};
+
+async function newGrid() {
+  const store = new MemoryStore();
+  const opened = await openGrid({
+    store,
+    timers: systemTimers,
+    clock: systemClock,
+    random: seededRandom(1),
+    partitions: 1,
+    partitionsDefault: 1,
+    mayCreate: () => Promise.resolve({ ok: true, value: null }),
+  });
+  if (!opened.ok) throw new Error(opened.failure.message);
+  return { identity: opened.value, map: store.map(generationMapName(1)) };
+}
+
+interface Opened {
+  readonly partition: Partition;
+  readonly served: Promise<void>;
+  readonly halted: Promise<string>;
+}
+
+let incarnations = 0;
+
+function open(
+  grid: { identity: GridIdentity; map: ByteMap },
+  events: Partial<PartitionEvents> = {},
+): Opened {
+  const serving = Promise.withResolvers<void>();
+  const halting = Promise.withResolvers<string>();
+  const partition = new Partition({
+    partition: 0,
+    application,
+    identity: grid.identity,
+    lane: "lane-0",
+    incarnation: String(incarnations++),
+    map: grid.map,
+    clock: systemClock,
+    timers: systemTimers,
+    random: seededRandom(incarnations),
+    events: {
+      serving: () => {
+        serving.resolve();
+      },
+      journaled: () => undefined,
+      stopped: (which, reason) => {
+        if (which.phase === "halted") halting.resolve(reason.code);
+      },
+      ...events,
+    },
+  });
+  partition.open();
+  return { partition, served: serving.promise, halted: halting.promise };
+}
+
+function run(
+  partition: Partition,
+  name: string,
+  input: Value,
+  options: { ack?: "memory" | "journal"; deadlineAtMs?: number } = {},
+): Promise<Outcome<Value>> {
+  return new Promise((respond) => {
+    const { ack = "journal", deadlineAtMs = Number.POSITIVE_INFINITY } = options;
+    partition.execute({ command: name, input, ack, deadlineAtMs, respond });
+  });
+}
+
+function code(outcome: Outcome<Value>): string {
+  return outcome.ok ? `value ${JSON.stringify(outcome.value)}` : outcome.failure.code;
+}
+
+test("P3: an answer leaves only when its change is journaled, a read's when what it saw is", async () => {
+  const grid = await newGrid();
+  const held = new HeldMap(grid.map);
+  const { partition, served } = open({ ...grid, map: held });
+  await served;
+  held.hold("putIfAbsent");
+  const answered: string[] = [];
+  const add = run(partition, "add", { key: "a", by: 1 }).then(() => answered.push("add"));
+  const read = run(partition, "read", { key: "a" }).then(() => answered.push("read"));
+  await held.waiting("putIfAbsent");
+  expect(answered).toEqual([]);
+  held.release("putIfAbsent");
+  await Promise.all([add, read]);
+  expect(answered).toEqual(["add", "read"]);
+  expect(code(await run(partition, "read", { key: "a" }))).toBe("value 1");
+});
+
+test("P3: what arrives while an append is in flight leaves together in the next record", async () => {
+  const grid = await newGrid();
+  const held = new HeldMap(grid.map);
+  const positions: number[] = [];
+  const { partition, served } = open(
+    { ...grid, map: held },
+    { journaled: (_partition, { record }) => positions.push(record.position) },
+  );
+  await served;
+  held.hold("putIfAbsent");
+  const first = run(partition, "add", { key: "a", by: 1 });
+  await held.waiting("putIfAbsent");
+  const rest = Array.from({ length: 20 }, () => run(partition, "add", { key: "a", by: 1 }));
+  held.release("putIfAbsent");
+  expect(code(await first)).toBe("value 1");
+  expect((await Promise.all(rest)).map(code).at(-1)).toBe("value 21");
+  expect(positions).toEqual([2, 3]); // 0 is genesis, 1 the claim
+});
+
+test("P1: a handler that throws, or gives a promise, changes nothing", async () => {
+  const { partition, served } = open(await newGrid());
+  await served;
+  await run(partition, "add", { key: "a", by: 5 });
+  expect(code(await run(partition, "add", { key: "a", by: 13 }))).toBe("HANDLER_FAILED");
+  expect(code(await run(partition, "later", {}))).toBe("HANDLER_FAILED");
+  expect(code(await run(partition, "read", { key: "a" }))).toBe("value 5");
+  expect(partition.journaled).toBe(2);
+});
+
+test("P2: a new owner's memory is the fold of the log; the old owner stops, not applied", async () => {
+  const grid = await newGrid();
+  const old = open(grid);
+  await old.served;
+  await run(old.partition, "add", { key: "a", by: 2 });
+  await run(old.partition, "add", { key: "b", by: 3 });
+  const fresh = open(grid);
+  await fresh.served;
+  expect([...fresh.partition.entries("counts")]).toEqual([
+    ["a", { count: 2 }],
+    ["b", { count: 3 }],
+  ]);
+  // P4: the claim beats the old owner's next append, and head proves that it was not applied.
+  expect(code(await run(old.partition, "add", { key: "a", by: 1 }))).toBe("NOT_OWNER");
+  expect(await old.halted).toBe("NOT_OWNER");
+  expect(code(await run(old.partition, "add", { key: "a", by: 1 }))).toBe("PARTITION_HALTED");
+  expect([...old.partition.entries("counts")]).toEqual([]);
+  expect(code(await run(fresh.partition, "read", { key: "a" }))).toBe("value 2");
+});
+
+test("P4: closing answers what is in flight with unknown, what waits with not applied", async () => {
+  const grid = await newGrid();
+  const held = new HeldMap(grid.map);
+  const { partition, served } = open({ ...grid, map: held });
+  await served;
+  held.hold("putIfAbsent");
+  const inFlight = run(partition, "add", { key: "a", by: 1 });
+  await held.waiting("putIfAbsent");
+  const waiting = run(partition, "add", { key: "a", by: 1 });
+  const reading = run(partition, "read", { key: "a" });
+  partition.close(failure("SHUTTING_DOWN", "stopping"));
+  expect((await Promise.all([inFlight, waiting, reading])).map(code)).toEqual([
+    "OUTCOME_UNKNOWN",
+    "NOT_OWNER",
+    "NOT_OWNER",
+  ]);
+  expect(code(await run(partition, "read", { key: "a" }))).toBe("SHUTTING_DOWN");
+});
+
+test("acknowledgement `memory` answers before the journal has it", async () => {
+  const grid = await newGrid();
+  const held = new HeldMap(grid.map);
+  const { partition, served } = open({ ...grid, map: held });
+  await served;
+  held.hold("putIfAbsent");
+  expect(code(await run(partition, "add", { key: "a", by: 1 }, { ack: "memory" }))).toBe("value 1");
+  held.release("putIfAbsent");
+});
+
+test("E2: commands wait while a partition starts, up to a limit, and not past their deadline", async () => {
+  const grid = await newGrid();
+  const held = new HeldMap(grid.map);
+  held.hold("get");
+  const { partition } = open({ ...grid, map: held });
+  const late = run(partition, "add", { key: "a", by: 1 }, { deadlineAtMs: 0 });
+  const waiting = Array.from({ length: limits.partitionCommandsWaitingMax - 1 }, () =>
+    run(partition, "add", { key: "a", by: 1 }),
+  );
+  expect(code(await run(partition, "add", { key: "a", by: 1 }))).toBe("OVERLOADED");
+  held.release("get");
+  expect(code(await late)).toBe("DEADLINE_EXCEEDED");
+  const answers = await Promise.all(waiting);
+  expect(code(answers.at(-1) as Outcome<Value>)).toBe(`value ${String(waiting.length)}`);
+});
+
+test("rule 2: a broken assertion stops the partition; it comes back from the log, then halts", async () => {
+  const grid = await newGrid();
+  let breakages = 0;
+  const halted = Promise.withResolvers<string>();
+  const { partition, served } = open(grid, {
+    journaled: () => {
+      breakages++;
+      throw new AssertionError("planted");
+    },
+    stopped: (which, reason) => {
+      // The next command waits for it to come back, and breaks it again.
+      if (which.phase === "halted") halted.resolve(reason.code);
+      else void run(which, "add", { key: "a", by: 1 });
+    },
+  });
+  await served;
+  void run(partition, "add", { key: "a", by: 1 });
+  expect(await halted.promise).toBe("PARTITION_STOPPED");
+  expect(breakages).toBe(4);
+  // The records are durable, only their owner's word was lost: nobody was told "not applied".
+  const fresh = open(grid);
+  await fresh.served;
+  expect([...fresh.partition.entries("counts")]).toEqual([["a", { count: 4 }]]);
+});
