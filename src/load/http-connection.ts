@@ -1,0 +1,189 @@
+// One keep-alive connection to one target: one request in flight, reconnecting with backoff.
+// Owns: the socket, the request on it, when it connects again. Does not own: which request comes
+// next, deadlines (http-client.ts), framing (http-response.ts).
+//
+//     opening ──connected──▶ idle ──send──▶ busy ──response──▶ idle
+//        ▲                     │              │
+//        └── at once, or ◀─────┴── down ◀─────┘  lost, malformed, `connection: close`
+//            after backoff
+import net from "node:net";
+import { assert } from "../base/assert.ts";
+import { type Failure, type Outcome, failure, ok } from "../base/failure.ts";
+import { limits } from "../base/limits.ts";
+import type { Random } from "../base/random.ts";
+import type { TimerHandle, Timers } from "../base/timers.ts";
+import { type HttpResponse, ResponseReader } from "./http-response.ts";
+
+export type Respond = (outcome: Outcome<HttpResponse>) => void;
+
+export interface Target {
+  /** Scheme, host and port, as a URL says it: the target's name in messages. */
+  readonly origin: string;
+  readonly host: string;
+  readonly port: number;
+  /** For the host field. */
+  readonly authority: string;
+}
+
+export interface ConnectionEvents {
+  /** Connected; `idle` follows. */
+  connected(connection: HttpConnection): void;
+  /** Ready for a request. */
+  idle(connection: HttpConnection): void;
+  /** Not connected, or no longer; it connects again by itself. `why` may be a system's error. */
+  down(connection: HttpConnection, why: string): void;
+}
+
+type State = "opening" | "idle" | "busy" | "down" | "closed";
+
+const readBufferBytes = 16 * 1024;
+
+export class HttpConnection {
+  readonly target: Target;
+  readonly #events: ConnectionEvents;
+  readonly #timers: Timers;
+  readonly #random: Random;
+  readonly #reader = new ResponseReader();
+  readonly #buffer = Buffer.allocUnsafe(readBufferBytes);
+  #state: State = "down";
+  #socket: net.Socket | undefined;
+  /** Undefined while busy: nobody waits for the answer any more. */
+  #respond: Respond | undefined;
+  #backoffMs: number = limits.reconnectMsMin;
+  #retry: TimerHandle | undefined;
+
+  constructor(options: {
+    target: Target;
+    events: ConnectionEvents;
+    timers: Timers;
+    random: Random;
+  }) {
+    this.target = options.target;
+    this.#events = options.events;
+    this.#timers = options.timers;
+    this.#random = options.random;
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  open(): void {
+    assert(this.#state === "down", "only what is down is opened");
+    this.#state = "opening";
+    this.#retry = undefined;
+    const socket = net.connect({
+      host: this.target.host,
+      port: this.target.port,
+      noDelay: true,
+      // One buffer for all reads: what a response leaves behind is copied out of it.
+      onread: {
+        buffer: this.#buffer,
+        callback: (length) => {
+          if (socket === this.#socket) this.#read(this.#buffer.subarray(0, length));
+          return true;
+        },
+      },
+    });
+    this.#socket = socket;
+    let why = "the server closed the connection";
+    socket.on("connect", () => {
+      if (socket !== this.#socket) return;
+      this.#events.connected(this);
+      this.#becomeIdle();
+    });
+    socket.on("error", (error) => {
+      // An AggregateError (several addresses were tried) has its text in the code.
+      why = "code" in error && typeof error.code === "string" ? error.code : error.message;
+    });
+    // A server that ends its side answers no more; waiting for `close` could lose a request.
+    socket.on("end", () => socket.destroy());
+    socket.on("close", () => {
+      if (socket === this.#socket) this.drop(why);
+    });
+  }
+
+  /** Sends the request's text; `respond` is called once. Only on an idle connection. */
+  send(text: string, respond: Respond): void {
+    assert(this.#state === "idle" && this.#socket !== undefined, "one request at a time");
+    this.#state = "busy";
+    this.#respond = respond;
+    this.#socket.write(text);
+  }
+
+  /** Stops waiting for the answer: the connection stays busy until it came, and ignores it. */
+  abandon(): void {
+    this.#respond = undefined;
+  }
+
+  /** Gives the connection up and connects again, later. A waiting request gets CONNECTION_LOST. */
+  drop(why: string): void {
+    this.#down(why, failure("CONNECTION_LOST", `${this.target.origin}: ${why}`));
+  }
+
+  close(): void {
+    this.#retry?.cancel();
+    this.#state = "closed";
+    const respond = this.#letGo();
+    respond?.({ ok: false, failure: failure("CONNECTION_LOST", `${this.target.origin}: closed`) });
+  }
+
+  #becomeIdle(): void {
+    this.#state = "idle";
+    this.#events.idle(this);
+  }
+
+  #read(bytes: Buffer): void {
+    if (this.#state !== "busy") {
+      this.#malformed("it came without a request");
+      return;
+    }
+    const result = this.#reader.read(bytes);
+    if (result.kind === "more") return;
+    if (result.kind === "malformed") {
+      this.#malformed(result.why);
+      return;
+    }
+    this.#backoffMs = 0;
+    const respond = this.#respond;
+    this.#respond = undefined;
+    // The state first: who is answered may send again at once, or close.
+    if (result.response.closes) this.drop("the server closes after this answer");
+    else this.#becomeIdle();
+    respond?.(ok(result.response));
+  }
+
+  #malformed(why: string): void {
+    const text = `the answer is not one that can be read: ${why}`;
+    this.#down(text, failure("RESPONSE_MALFORMED", `${this.target.origin}: ${text}`));
+  }
+
+  #down(why: string, cause: Failure): void {
+    if (this.#state === "down" || this.#state === "closed") return;
+    this.#state = "down";
+    const respond = this.#letGo();
+    if (this.#backoffMs === 0) {
+      // It answered since it was opened: most likely it only closed this one connection.
+      this.#backoffMs = limits.reconnectMsMin;
+      this.open();
+    } else {
+      // Half of it by chance: the connections of a server that came back must not come as one.
+      const delayMs = this.#backoffMs * (0.5 + 0.5 * this.#random.fraction());
+      this.#backoffMs = Math.min(limits.reconnectMsMax, this.#backoffMs * 2);
+      this.#retry = this.#timers.after(delayMs, () => this.open());
+    }
+    this.#events.down(this, why);
+    respond?.({ ok: false, failure: cause });
+  }
+
+  /** Forgets the socket; returns who waits for an answer on it. */
+  #letGo(): Respond | undefined {
+    this.#reader.reset();
+    const socket = this.#socket;
+    this.#socket = undefined;
+    socket?.destroy();
+    const respond = this.#respond;
+    this.#respond = undefined;
+    return respond;
+  }
+}
