@@ -1,3 +1,4 @@
+// Test runner: where tests run, how long they may take, what is printed.
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({

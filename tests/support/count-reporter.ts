@@ -7,7 +7,7 @@
 // missing there would otherwise go unnoticed.
 import type { Reporter, TestModule, TestRunEndReason } from "vitest/node";
 
-export interface RunCounts {
+interface RunCounts {
   readonly passed: number;
   readonly failed: number;
   /** Full names, with their file. */
@@ -15,7 +15,7 @@ export interface RunCounts {
 }
 
 /** Counts one finished run. `errorsOutside` is the number of errors that belong to no test. */
-export function countRun(modules: readonly TestModule[], errorsOutside: number): RunCounts {
+function countRun(modules: readonly TestModule[], errorsOutside: number): RunCounts {
   let passed = 0;
   let failed = errorsOutside;
   const skipped: string[] = [];
@@ -33,7 +33,7 @@ export function countRun(modules: readonly TestModule[], errorsOutside: number):
 }
 
 /** What to print for a run, the last line last, and whether the run is good. */
-export function summarise(counts: RunCounts, inCi: boolean): { text: string; good: boolean } {
+function summarise(counts: RunCounts, inCi: boolean): { text: string; good: boolean } {
   const { passed, failed, skipped } = counts;
   const lines = skipped.map((name) => `skipped: ${name}`);
   if (inCi && skipped.length > 0) lines.push("A skipped test fails the run in CI.");
