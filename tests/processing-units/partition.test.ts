@@ -1,6 +1,5 @@
 // Goal: a partition answers what is journaled and nothing else, whatever happens to its log.
 // Method: real partitions on a memory store whose calls can be held; promises, no waiting.
-import { Type } from "typebox";
 import { expect, test } from "vitest";
 import { AssertionError } from "../../src/base/assert.ts";
 import { systemClock } from "../../src/base/clock.ts";
@@ -8,59 +7,18 @@ import { failure, type Outcome } from "../../src/base/failure.ts";
 import { limits } from "../../src/base/limits.ts";
 import { seededRandom } from "../../src/base/random.ts";
 import { systemTimers } from "../../src/base/timers.ts";
-import { openGrid, type GridIdentity } from "../../src/grid/grid-directory.ts";
+import type { GridIdentity } from "../../src/grid/grid-directory.ts";
 import { generationMapName } from "../../src/grid/grid-keys.ts";
 import type { Value } from "../../src/grid/log-record.ts";
 import type { ByteMap } from "../../src/grid/store.ts";
-import { MemoryStore } from "../../src/grid/stores/memory-store.ts";
-import { command, space, type Application } from "../../src/processing-units/application.ts";
 import { Partition, type PartitionEvents } from "../../src/processing-units/partition.ts";
+import { counterApplication } from "../support/counter-application.ts";
 import { HeldMap } from "../support/held-map.ts";
-
-const counts = space<{ readonly count: number }>({ name: "counts" });
-
-const promised: unknown = Promise.resolve(1);
-
-const application: Application = {
-  name: "counter",
-  spaces: [counts],
-  commands: {
-    add: command({
-      input: Type.Object({ key: Type.String(), by: Type.Integer() }),
-      routeBy: (input) => input.key,
-      handle(tx, input) {
-        const count = (tx.get(counts, input.key)?.count ?? 0) + input.by;
-        tx.put(counts, input.key, { count });
-        if (input.by === 13) throw new Error("unlucky");
-        return count;
-      },
-    }),
-    read: command({
-      input: Type.Object({ key: Type.String() }),
-      routeBy: (input) => input.key,
-      handle: (tx, input) => tx.get(counts, input.key)?.count ?? 0,
-    }),
-    later: command({
-      input: Type.Object({}),
-      routeBy: () => "",
-      handle: () => promised as Value, // what an async handler would give
-    }),
-  },
-};
+import { newMemoryGrid } from "../support/memory-grid.ts";
 
 async function newGrid() {
-  const store = new MemoryStore();
-  const opened = await openGrid({
-    store,
-    timers: systemTimers,
-    clock: systemClock,
-    random: seededRandom(1),
-    partitions: 1,
-    partitionsDefault: 1,
-    mayCreate: () => Promise.resolve({ ok: true, value: null }),
-  });
-  if (!opened.ok) throw new Error(opened.failure.message);
-  return { identity: opened.value, map: store.map(generationMapName(1)) };
+  const { store, identity } = await newMemoryGrid(1);
+  return { identity, map: store.map(generationMapName(1)) };
 }
 
 interface Opened {
@@ -79,7 +37,7 @@ function open(
   const halting = Promise.withResolvers<string>();
   const partition = new Partition({
     partition: 0,
-    application,
+    application: counterApplication,
     identity: grid.identity,
     lane: "lane-0",
     incarnation: String(incarnations++),

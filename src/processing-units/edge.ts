@@ -1,0 +1,190 @@
+// Edge: HTTP for one lane. Requests become commands; outcomes become answers.
+// Owns: the routes of the engine, their limits, the mapping of failures to status codes.
+// Does not own: listening (acceptor.ts hands over sockets), an application's own routes.
+import type { Socket } from "node:net";
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import type { Logger } from "pino";
+import { AggregatorRegistry, type Registry } from "prom-client";
+import { failure, type Failure, type FailureCode, type Outcome } from "../base/failure.ts";
+import { limits } from "../base/limits.ts";
+import type { Value } from "../grid/log-record.ts";
+import type { Application } from "./application.ts";
+import type { Acknowledgement, SubmitOptions } from "./edge-context.ts";
+import type { UnitStatus } from "./unit-status.ts";
+
+const statusOfCode: Partial<Record<FailureCode, number>> = {
+  COMMAND_UNKNOWN: 404,
+  HANDLER_FAILED: 422,
+  VALUE_TOO_LARGE: 413,
+  PARTITION_HALTED: 409,
+};
+
+/** The HTTP status of a failure: retryable 503, terminal 4xx, unknown 504. */
+export function statusOf(reason: Failure): number {
+  if (reason.kind === "retryable") return 503;
+  if (reason.kind === "unknown") return 504;
+  return statusOfCode[reason.code] ?? 400;
+}
+
+/** JSON, in which integers of 64 bits that a number cannot hold are decimal strings. */
+function encodeJson(value: Value): string {
+  return JSON.stringify(value, (_name, part: unknown) =>
+    typeof part === "bigint" ? part.toString() : part,
+  );
+}
+
+function sendFailure(reply: FastifyReply, reason: Failure): FastifyReply {
+  return reply.code(statusOf(reason)).send({ error: reason });
+}
+
+export interface EdgeOptions {
+  readonly application: Application;
+  readonly log: Logger;
+  submit(
+    command: string,
+    input: Value,
+    options: SubmitOptions,
+    respond: (outcome: Outcome<Value>) => void,
+  ): void;
+  /** The newest status of the unit; null before the first. */
+  unitStatus(): UnitStatus | null;
+  /** Called once for each answered request, with the milliseconds it took in this lane. */
+  answered(durationMs: number): void;
+}
+
+export class Edge {
+  readonly server: FastifyInstance;
+  readonly #options: EdgeOptions;
+  readonly #sockets = new Set<Socket>();
+  #closing = false;
+
+  constructor(options: EdgeOptions) {
+    this.#options = options;
+    this.server = fastify({
+      bodyLimit: limits.bodyBytesMax,
+      // A slow body must not hold a connection: headers and body have these long.
+      requestTimeout: 10_000,
+      http: { headersTimeout: 10_000, maxHeaderSize: 16 * 1024 },
+      keepAliveTimeout: 60_000,
+      routerOptions: { maxParamLength: 512 },
+      forceCloseConnections: false,
+      requestIdHeader: "x-request-id",
+      // Our own doors take what their schema says: nothing is removed, nothing is converted.
+      ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: true } },
+    });
+    this.server.addHook("onSend", (_request, reply, _payload, done) => {
+      if (this.#closing) reply.header("connection", "close");
+      done();
+    });
+    this.server.addHook("onResponse", (_request, reply, done) => {
+      this.#options.answered(reply.elapsedTime);
+      done();
+    });
+    this.#errors();
+    this.#health();
+    this.#commands();
+  }
+
+  /** Makes the routes final; after it `connect` may be called. */
+  async ready(): Promise<void> {
+    await this.server.ready();
+    // Node arms its time-outs for slow requests when a server begins to listen. This one never
+    // does, as the acceptor listens for it: it is told so.
+    this.server.server.emit("listening");
+  }
+
+  /** Takes over a connection that the acceptor accepted. */
+  connect(socket: Socket): void {
+    if (this.#closing) {
+      socket.destroy();
+      return;
+    }
+    this.#sockets.add(socket);
+    socket.once("close", () => this.#sockets.delete(socket));
+    this.server.server.emit("connection", socket);
+    socket.resume();
+  }
+
+  /** From here on every answer ends its connection; idle connections end now. */
+  drain(): void {
+    this.#closing = true;
+    this.server.server.closeIdleConnections();
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    for (const socket of this.#sockets) socket.destroy();
+    await this.server.close();
+  }
+
+  #errors(): void {
+    this.server.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
+      const status = error.statusCode ?? 500;
+      if (status === 413) {
+        return sendFailure(
+          reply,
+          failure("VALUE_TOO_LARGE", `a body has at most ${String(limits.bodyBytesMax)} bytes`),
+        );
+      }
+      if (status < 500) {
+        return reply.code(status).send({ error: failure("INPUT_INVALID", error.message) });
+      }
+      // A bug: the answer says no more than that; the log has the rest.
+      this.#options.log.error({ error: error.stack, url: request.url }, "request failed");
+      return reply.code(500).send({ error: failure("HANDLER_FAILED", "internal error") });
+    });
+    this.server.setNotFoundHandler((request, reply) =>
+      reply
+        .code(404)
+        .send({ error: failure("COMMAND_UNKNOWN", `there is nothing at ${request.url}`) }),
+    );
+  }
+
+  #health(): void {
+    this.server.get("/livez", (_request, reply) => reply.send({ alive: true }));
+    this.server.get("/readyz", (_request, reply) => {
+      const status = this.#options.unitStatus();
+      const partitions = status?.lanes.flatMap((lane) => lane.partitions) ?? [];
+      const waiting = partitions.filter((partition) => partition.phase !== "serving");
+      const ready = status !== null && partitions.length > 0 && waiting.length === 0;
+      return reply.code(ready ? 200 : 503).send({ ready, waiting });
+    });
+    this.server.get("/metrics", async (_request, reply) => {
+      const lanes = this.#options.unitStatus()?.lanes ?? [];
+      const registry: Registry = AggregatorRegistry.aggregate(lanes.map((lane) => lane.metrics));
+      return reply.type(registry.contentType).send(await registry.metrics());
+    });
+  }
+
+  #commands(): void {
+    const headers = {
+      type: "object",
+      properties: {
+        "x-ack": { enum: ["memory", "journal"] },
+        "x-read": { enum: ["local"] },
+        "x-deadline-ms": { type: "string", pattern: "^[1-9][0-9]{0,4}$" },
+      },
+    };
+    for (const [name, command] of Object.entries(this.#options.application.commands)) {
+      this.server.post(
+        `/commands/${name}`,
+        { schema: { body: command.input, headers } },
+        (request, reply) => this.#command(name, request, reply),
+      );
+    }
+  }
+
+  #command(name: string, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    const deadline = request.headers["x-deadline-ms"];
+    const options: SubmitOptions = {
+      ack: (request.headers["x-ack"] as Acknowledgement | undefined) ?? "journal",
+      ...(deadline === undefined ? {} : { deadlineMs: Number(deadline) }),
+      correlationId: request.id,
+    };
+    this.#options.submit(name, request.body as Value, options, (outcome) => {
+      if (outcome.ok) reply.type("application/json").send(encodeJson(outcome.value));
+      else sendFailure(reply, outcome.failure);
+    });
+    return reply;
+  }
+}
