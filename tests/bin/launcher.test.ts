@@ -1,6 +1,6 @@
-// Goal: whichever Node starts the launcher, the program runs on one that can, is asked to stop once,
-// and its end is the launcher's end. Method: the launcher's functions, and its `run` in a process of
-// its own with small programs; each step waits for what the program prints.
+// Goal: whichever Node starts the launcher, the program runs on one that can, is asked to stop
+// once, and its end is the launcher's end. Method: the launcher's functions, and its `run` in a
+// process of its own with small programs; each step waits for what the program prints.
 import { spawn } from "node:child_process";
 import type { ChildProcessByStdio } from "node:child_process";
 import { once } from "node:events";

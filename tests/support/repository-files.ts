@@ -1,7 +1,7 @@
 // The files of the repository, as the rules about them need them.
 // Owns: where the repository is, and which files count as its own.
-import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync, statSync } from "node:fs";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** A file with its path from the root of the repository, with slashes. */
@@ -12,31 +12,26 @@ export interface RepositoryFile {
 
 export const repositoryRoot = fileURLToPath(new URL("../../", import.meta.url));
 
-/** Paths of all files of the repository, whether added to git or not, but not the ignored ones. */
+/** Not the repository's own: what is installed, made by a run, or kept by git. */
+const IGNORED = new Set([".git", "coverage", "data", "node_modules"]);
+
+/** Paths of all files of the repository, sorted. */
 export function repositoryPaths(): string[] {
-  const list = execFileSync(
-    "git",
-    ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"],
-    { cwd: repositoryRoot, encoding: "utf8" },
-  );
-  return list.split("\0").filter((path) => path !== "");
+  const own = readdirSync(repositoryRoot).filter((name) => !IGNORED.has(name));
+  return own
+    .flatMap((name) => {
+      if (!statSync(`${repositoryRoot}${name}`).isDirectory()) return [name];
+      return readdirSync(`${repositoryRoot}${name}`, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => relative(repositoryRoot, join(entry.parentPath, entry.name)));
+    })
+    .map((path) => path.replaceAll("\\", "/"))
+    .sort();
 }
 
-/** The files whose path matches. A file that is deleted but still known to git is left out. */
+/** The files whose path matches. */
 export function repositoryFiles(pattern: RegExp): RepositoryFile[] {
   return repositoryPaths()
     .filter((path) => pattern.test(path))
-    .flatMap((path) => {
-      const text = readIfThere(`${repositoryRoot}${path}`);
-      return text === undefined ? [] : [{ path, text }];
-    });
-}
-
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
-    throw error;
-  }
+    .map((path) => ({ path, text: readFileSync(`${repositoryRoot}${path}`, "utf8") }));
 }

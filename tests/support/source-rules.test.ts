@@ -103,8 +103,14 @@ describe("lengths", () => {
     expect(problems("tests/long.test.ts", start + lines(67) + end)).toBe("");
   });
 
-  test("a describe is as long as its tests", () => {
-    expect(problems("tests/long.test.ts", `describe("all", () => {\n${lines(80)}});`)).toBe("");
+  test("a function that declares tests is as long as they are", () => {
+    const tests = 'test("R1: x", run);\n'.repeat(80);
+    expect(problems("tests/long.test.ts", `describe("all", () => {\n${tests}});`)).toBe("");
+    expect(problems("tests/contract.ts", `function contract() {\n${tests}}`)).toBe("");
+    const long = `test("R1: x", () => {\n${lines(80)}});\n`;
+    expect(problems("tests/long.test.ts", `describe("all", () => {\n${long}});`)).toContain(
+      "of 82",
+    );
   });
 
   test("a comment has at most 100 characters a line", () => {
