@@ -35,7 +35,7 @@ export type Message =
 
 export type AddResult = "added" | "full" | "tooLarge" | "unencodable";
 
-export const batchFormat = 1;
+const batchFormat = 1;
 const batchHeaderBytes = 6;
 const uint32Token = 0xce;
 const uint32Max = 0xffff_ffff;
