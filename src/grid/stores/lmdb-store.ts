@@ -1,7 +1,10 @@
 // LMDB store: the embedded engine, one folder on a disk of this machine.
 // Owns: one thread's handle on the folder's environment; the layout of keys and versions in it.
-// Does not own: who may use the folder (data-lock.ts). Several threads of a process open the same
-// folder: they share one environment, and the operating system's lock orders their writes.
+// Does not own: who may use the folder (data-lock.ts). Several threads of a process may open the
+// same folder: they share one environment, and the operating system's lock orders their writes.
+// But a thread that is terminated from outside in the middle of a native call of lmdb ends the
+// whole process (1 in about 200 under full load): open the store in a thread that nobody
+// terminates, and serve it to the others (port-store.ts).
 //
 // Layout: one database; a key is the map's name, a zero byte, the key. (A database for each map
 // would need a transaction of its own before the first call to that map.) Each value carries a
