@@ -80,7 +80,7 @@ function malformed(why: string): ReadResult {
   return { kind: "malformed", why };
 }
 
-/** The value of the first field of that name; `name` in lower case, the head's case does not count. */
+/** The value of the first field of that name; `name` in lower case, the head in any. */
 export function headerValue(head: string, name: string): string | undefined {
   let lineEnd = head.indexOf("\r\n");
   while (lineEnd !== -1) {

@@ -1,8 +1,8 @@
 // Market: made-up traffic, each request drawn from the seed and its number alone.
 // Owns: who visits which site, floors, what everybody else bids. Does not own: names (market-data).
 //
-// Nothing depends on time or on answers: request 4711 of seed 7 is the same in every run, so a rerun
-// meets the same users, floors and competitors, however fast the bidder was.
+// Nothing depends on time or on answers: request 4711 of seed 7 is the same in every run, so a
+// rerun meets the same users, floors and competitors, however fast the bidder was.
 // Shapes from 65 million iPinYou auctions of 2013: the competing price is lognormal(3.87, 0.87) fen
 // CPM, and a third of the prices sit on few amounts, because they are floors that nobody else
 // reached. Fifty fen count as a dollar, which gives a mean of 1.4 dollars.
@@ -137,7 +137,7 @@ function mix32(value: number): number {
   return (mixed ^ (mixed >>> 16)) >>> 0;
 }
 
-/** The chance of one request: the same for the same seed and number, unrelated to its neighbours. */
+/** The chance of one request: the same for a seed and number, unrelated to its neighbours. */
 export function requestRandom(seed: number, number: number): Random {
   return seededRandom(mix32(number + mix32(seed ^ 0x5bd1e995)));
 }
