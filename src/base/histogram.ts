@@ -57,7 +57,10 @@ export class Histogram {
     };
   }
 
-  /** For postMessage: node's own histogram survives structured clone. */
+  /**
+   * For postMessage: node's own histogram survives structured clone. It is shared, not copied:
+   * what is recorded or reset here afterwards shows there, so begin a new one instead.
+   */
   toTransfer(): RecordableHistogram {
     return this.#counts;
   }
