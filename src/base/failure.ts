@@ -52,6 +52,7 @@ export const failureKinds = {
   DATABASE_NEWER: "terminal",
   DATABASE_FENCED: "terminal",
   DATABASE_START: "terminal",
+  ROW_REFUSED: "terminal",
   // Start
   CONFIG_INVALID: "terminal",
   ADDRESS_IN_USE: "terminal",
@@ -59,6 +60,7 @@ export const failureKinds = {
   CONNECTION_LOST: "unknown",
   RESPONSE_MALFORMED: "unknown",
   LANE_FAILED: "terminal",
+  EXCHANGE_FAILED: "terminal",
 } as const satisfies Record<string, FailureKind>;
 
 export type FailureCode = keyof typeof failureKinds;

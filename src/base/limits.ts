@@ -52,6 +52,15 @@ export const limits = {
   pumpTransactionBytesMax: 8 * 1024 * 1024,
   /** Records kept in memory for the pump; older ones are read again from the log. */
   pumpMemoryBytesMax: 16 * 1024 * 1024,
+  /** Records that the pump asks the log for at once, for each partition that is behind. */
+  pumpReadRecords: 64,
+  /** Changes that the pump handles before it lets the lane's event loop go on. */
+  pumpSliceChanges: 500,
+  /** Between the starts of two transactions that are far from full: what comes gathers. */
+  pumpGatherMs: 20,
+  /** Connecting to the database, and one transaction in it. Longer: it counts as away. */
+  databaseConnectMs: 5000,
+  databaseTransactionMs: 30_000,
   /** Between tries while the database is away: from, doubling, to. */
   pumpBackoffMsMin: 50,
   pumpBackoffMsMax: 2000,
@@ -87,6 +96,17 @@ export const limits = {
   noticeGiveUpMs: 60_000,
   /** Pause between two fsyncs of the exchange's ledger: what comes meanwhile shares the next. */
   ledgerGroupMs: 20,
+
+  /** Pages open on one lane. More: OVERLOADED. */
+  liveClientsMax: 64,
+  /** What a page may send at once: nothing is expected of it. Larger: the connection ends. */
+  liveMessageBytesMax: 1024,
+  /** Bytes that wait for one page. More: it is too slow, its connection ends. */
+  liveQueueBytesMax: 1024 * 1024,
+  /** Between pings to a page, the longest silence, the longest wait for a clean close. */
+  livePingIntervalMs: 5000,
+  liveSilenceMsMax: 15_000,
+  liveCloseMsMax: 1000,
 } as const;
 
 assert(limits.valueBytesMax <= limits.commandBytesMax, "a command can carry the largest value");
@@ -99,8 +119,11 @@ assert(
   "a lane's commands may all go to one peer",
 );
 assert(limits.peerPingIntervalMs < limits.peerSilenceMsMax, "a ping comes before silence counts");
+assert(limits.livePingIntervalMs < limits.liveSilenceMsMax, "a page hears a ping before it counts");
 assert(limits.recordBytesMax <= limits.pumpTransactionBytesMax, "a transaction holds any record");
 assert(limits.pumpTransactionBytesMax <= limits.pumpMemoryBytesMax, "memory holds a transaction");
+assert(limits.pumpReadRecords <= limits.logReadRecords, "one read of a log serves the pump");
+assert(limits.databaseConnectMs < limits.databaseTransactionMs, "a transaction can connect first");
 assert(limits.commandDeadlineMs <= limits.commandDeadlineMsMax, "the default deadline is allowed");
 assert(limits.noticeRepeatMs < limits.noticeGiveUpMs, "a notice is repeated before it is given up");
 assert(limits.partitionsMax <= 0xffff, "a partition's number fits its 16 bits");

@@ -1,0 +1,180 @@
+// Pumped partition: what the pump knows of one partition, and which of its records it holds.
+// Owns: the positions (written ≤ formed ≤ held to ≤ the log's tail), the records in between.
+// Does not own: the database (pump.ts), how much all partitions together may hold.
+// Invariants (docs/invariants.md):
+//   D3. Records are handed on in order, without a gap, and only along the chain of checksums.
+//   D6. A record that is not held is read from the log again; none is left out.
+import { assert, must } from "../base/assert.ts";
+import { failure, type Failure, type Outcome } from "../base/failure.ts";
+import type { ChainedRecord } from "../grid/partition-log.ts";
+import type { Value } from "../grid/log-record.ts";
+import type { OwnerFacts } from "./progress-rules.ts";
+
+/** A partition's log, as far as the pump needs it. */
+export interface PumpSource {
+  readonly partition: number;
+  /** Position of the claim under which it is owned. */
+  readonly epoch: number;
+  /** Position of the last durable record. */
+  tail(): number;
+  /** Stored records `from` to `to`; a missing one is GRID_LOST. */
+  read(from: number, to: number): Promise<Outcome<ChainedRecord[]>>;
+}
+
+/**
+ * `claim`: our epoch is to be written to the row; `check`: the row is to be read; `pump`: the
+ * row is as we left it; `halted`: it never will be again.
+ */
+export type PumpPhase = "claim" | "check" | "pump" | "halted";
+
+interface HeldRecord {
+  readonly chained: ChainedRecord;
+  readonly bytes: number;
+}
+
+export class PumpedPartition {
+  readonly source: PumpSource;
+  readonly #generation: number;
+  phase: PumpPhase = "claim";
+  /** When the row was last seen or written, by the monotonic clock. */
+  lookedAtMs = 0;
+  /** Its rows go in transactions of their own, to find whose content is refused. */
+  alone = false;
+  /** Bytes of the records held. */
+  heldBytes = 0;
+  #written = 0;
+  #writtenChain: Buffer | null = null;
+  /** Records after `written`, in order: those formed into batches first. */
+  #held: HeldRecord[] = [];
+  #formed = 0;
+  #heldChain: Buffer | null = null;
+
+  constructor(source: PumpSource, generation: number) {
+    this.source = source;
+    this.#generation = generation;
+  }
+
+  get number(): number {
+    return this.source.partition;
+  }
+
+  get facts(): OwnerFacts {
+    const { partition, epoch } = this.source;
+    return { partition, epoch, generation: this.#generation, tail: this.source.tail() };
+  }
+
+  /** Position of the last record known to be in the database. */
+  get written(): number {
+    return this.#written;
+  }
+
+  get writtenChain(): Buffer | null {
+    return this.#writtenChain;
+  }
+
+  get heldTo(): number {
+    return this.#written + this.#held.length;
+  }
+
+  /** Position of the last record in a batch, written or on its way. */
+  get formedTo(): number {
+    return this.#written + this.#formed;
+  }
+
+  /** True where everything durable is in the database. */
+  get isDone(): boolean {
+    return this.phase === "pump" && this.#written >= this.source.tail();
+  }
+
+  /** True where the log must be read before the next batch can be formed. */
+  get isStarved(): boolean {
+    return (
+      this.phase === "pump" && this.formedTo === this.heldTo && this.heldTo < this.source.tail()
+    );
+  }
+
+  /**
+   * Keeps a durable record where it is the next one; another is read from the log in its turn.
+   * Fails where it does not continue the chain.
+   */
+  hold(chained: ChainedRecord, bytes: number): Failure | null {
+    const { record } = chained;
+    if (record.position !== this.heldTo + 1) return null;
+    if (this.#heldChain !== null && !record.previous.equals(this.#heldChain)) {
+      const where = `partition ${this.number}: record ${record.position}`;
+      return failure("GRID_LOST", `${where} does not continue the record before it`); // D3
+    }
+    this.#held.push({ chained, bytes });
+    this.heldBytes += bytes;
+    this.#heldChain = chained.checksum;
+    return null;
+  }
+
+  /** The next record for a batch, with its size; null where none is held. */
+  peek(): HeldRecord | null {
+    return this.#held[this.#formed] ?? null;
+  }
+
+  /** The record that `peek` gave is part of a batch. */
+  form(): void {
+    assert(this.#formed < this.#held.length, "only a held record is formed");
+    this.#formed++;
+  }
+
+  /** Forgets the batches under way: their records are formed again. */
+  unform(): void {
+    this.#formed = 0;
+  }
+
+  /** The row is known to stand at `seq` with `chain`. Returns false where it was known before. */
+  moveTo(seq: number, chain: Buffer | null): boolean {
+    const moved = seq !== this.#written;
+    const done = Math.max(0, Math.min(seq - this.#written, this.#held.length));
+    const contiguous = seq >= this.#written && seq <= this.heldTo;
+    if (contiguous) {
+      for (const { bytes } of this.#held.splice(0, done)) this.heldBytes -= bytes;
+      this.#formed = Math.max(0, this.#formed - done);
+    } else {
+      // Beyond what is held, or back behind it (the database was restored): begin anew there.
+      this.release();
+    }
+    this.#written = seq;
+    this.#writtenChain = chain;
+    if (this.#held.length === 0) this.#heldChain = chain;
+    return moved;
+  }
+
+  /** The chain at `seq`, which is part of a batch. */
+  chainAt(seq: number): Buffer {
+    const held = this.#held[seq - this.#written - 1];
+    return must(held, "a formed record is held").chained.checksum;
+  }
+
+  /** Forgets all records. */
+  release(): void {
+    this.#held = [];
+    this.#formed = 0;
+    this.heldBytes = 0;
+  }
+}
+
+/** Roughly the stored size of a record that was read back, for the pump's memory limit. */
+export function approximateBytes({ record }: ChainedRecord): number {
+  let bytes = 64;
+  if (record.body.type !== "changes") return bytes;
+  for (const entry of record.body.entries) {
+    bytes += 16;
+    for (const change of entry.changes) bytes += change.key.length + valueBytes(change.value);
+  }
+  return bytes;
+}
+
+function valueBytes(value: Value): number {
+  if (typeof value === "string") return value.length + 2;
+  if (value === null || typeof value !== "object") return 9;
+  let bytes = 4;
+  for (const [name, part] of Object.entries(value)) {
+    bytes += name.length + 1 + valueBytes(part);
+  }
+  return bytes;
+}

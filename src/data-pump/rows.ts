@@ -1,0 +1,58 @@
+// Rows: the changes of many records as rows per table, writes to one key coalesced.
+// Owns: which change of a key counts (the last). Does not own: SQL (statements.ts).
+import type { LogRecord, Value } from "../grid/log-record.ts";
+import type { TableRows } from "./database.ts";
+import type { Table } from "./table.ts";
+
+/** Tables by the name of the space that they belong to. */
+export type TablesBySpace = ReadonlyMap<string, Table>;
+
+/** The changes that a record carries; a checkpoint's delta repeats what earlier records had. */
+export function changesIn(record: LogRecord): number {
+  if (record.body.type !== "changes") return 0;
+  let count = 0;
+  for (const entry of record.body.entries) count += entry.changes.length;
+  return count;
+}
+
+export class RowBatch {
+  readonly #tables: TablesBySpace;
+  readonly #rows = new Map<Table, Map<string, Value>>();
+
+  constructor(tables: TablesBySpace) {
+    this.#tables = tables;
+  }
+
+  /** Adds a record's changes, over those of the records before it. */
+  add(record: LogRecord): void {
+    if (record.body.type !== "changes") return;
+    for (const entry of record.body.entries) {
+      for (const change of entry.changes) {
+        const table = this.#tables.get(change.space);
+        if (table === undefined) continue; // a space that lives in the grid only
+        this.#rowsOf(table).set(change.key, change.value);
+      }
+    }
+  }
+
+  /** One entry per table that has changes; null values are deletes. */
+  toTables(): TableRows[] {
+    return [...this.#rows].map(([table, rows]) => {
+      const upserts: [string, Value][] = [];
+      const deletes: string[] = [];
+      for (const [key, value] of rows) {
+        if (value === null) deletes.push(key);
+        else upserts.push([key, value]);
+      }
+      return { table, upserts, deletes };
+    });
+  }
+
+  #rowsOf(table: Table): Map<string, Value> {
+    const known = this.#rows.get(table);
+    if (known !== undefined) return known;
+    const rows = new Map<string, Value>();
+    this.#rows.set(table, rows);
+    return rows;
+  }
+}

@@ -1,0 +1,286 @@
+// Goal: the pump writes every durable record exactly once and in order, finds out what became of
+// a transaction by looking, and halts with the right code where log and database do not fit.
+// Method: a database in memory that fails as told, logs in memory, virtual time.
+import { expect, test } from "vitest";
+import { failure } from "../../src/base/failure.ts";
+import { limits } from "../../src/base/limits.ts";
+import type { Fault } from "../support/memory-database.ts";
+import { item, MemoryLog, PumpWorld, type WorldLane } from "../support/pump-world.ts";
+
+interface OwnedPartition {
+  readonly world: PumpWorld;
+  readonly lane: WorldLane;
+  readonly log: MemoryLog;
+  readonly epoch: number;
+}
+
+/** One partition with three records before its owner's claim. */
+function owned(fault: (write: number) => Fault = () => "none"): OwnedPartition {
+  const world = new PumpWorld();
+  const log = world.logs[0] ?? new MemoryLog(0);
+  const first = log.claim();
+  log.change(first, [item("a", 1), item("b", 1)]);
+  log.change(first, [item("a", 2), item("b", null)]);
+  let writes = 0;
+  const lane = world.lane({ fault: (call) => (call === "write" ? fault(writes++) : "none") });
+  const epoch = log.claim();
+  lane.pump.attach(log.source(epoch));
+  return { world, lane, log, epoch };
+}
+
+function codes(lane: WorldLane): string[] {
+  return [...lane.halted.values()].map(({ code }) => code);
+}
+
+test("D1: what lies before the claim and after it is written, every record counted", async () => {
+  const { world, lane, log, epoch } = owned();
+  world.put(lane, log, epoch, [item("c", 1)]);
+  expect(await world.drain(lane)).toBe(true);
+  expect(world.server.row(0)).toMatchObject({ seq: 5, epoch: 4, generation: 1 });
+  expect(world.differences()).toEqual([]);
+  expect(lane.written.get(0)).toBe(5);
+  expect(lane.pump.written(0)).toBe(5);
+  expect(lane.pump.backlogRecords).toBe(0);
+});
+
+test("D1: writes to one key coalesce, changes of spaces without a table stay in the grid", async () => {
+  const { world, lane, log, epoch } = owned();
+  await world.drain(lane);
+  const before = world.server.transactions;
+  let upserts = 0;
+  world.server.onWritten = ({ rows }) => (upserts += rows[0]?.upserts.length ?? 0);
+  for (let count = 0; count < 50; count++) {
+    const inGridOnly = { space: "memory", key: "k", value: { count } };
+    world.put(lane, log, epoch, [item("hot", count), inGridOnly]);
+  }
+  expect(await world.drain(lane)).toBe(true);
+  expect(world.server.transactions).toBe(before + 1);
+  expect(upserts).toBe(1);
+  expect(world.server.table("items").get("hot")).toEqual({ count: 49 });
+});
+
+test.each(["lost", "applied", "late", "away"] as const)(
+  "D4: after a transaction whose outcome is `%s` the row decides, and nothing is done twice",
+  async (fault) => {
+    const { world, lane, log, epoch } = owned((write) => (write % 2 === 0 ? fault : "none"));
+    for (let count = 0; count < 20; count++) {
+      world.put(lane, log, epoch, [item(`k${String(count % 3)}`, count)]);
+      await world.pass(7);
+      expect(world.differences()).toEqual([]);
+    }
+    expect(await world.drain(lane)).toBe(true);
+    expect(world.differences()).toEqual([]);
+    expect(world.server.row(0)?.seq).toBe(log.tail);
+    expect(codes(lane)).toEqual([]);
+  },
+);
+
+test("D2: the epoch is claimed before anything is written", async () => {
+  const { world, lane } = owned();
+  await world.drain(lane);
+  expect(lane.database.calls[0]).toBe("claim");
+});
+
+test("D5: an owner that was overtaken by a claim in the log halts as fenced", async () => {
+  const { world, lane, log, epoch } = owned();
+  await world.drain(lane);
+  const old = log.tail;
+  world.server.claim(1, [{ partition: 0, epoch: log.claim() }]);
+  lane.pump.detach(0);
+  lane.pump.attach(log.source(epoch, () => old));
+  await world.pass(100);
+  expect(codes(lane)).toEqual(["DATABASE_FENCED"]);
+  expect(await world.drain(lane)).toBe(false);
+});
+
+test("D5: an epoch that is no claim in the log means that the grid lost data", async () => {
+  const { world, lane, log, epoch } = owned();
+  await world.drain(lane);
+  const row = world.server.row(0);
+  if (row !== undefined) world.server.setRow({ ...row, epoch: 9, seq: 100 });
+  world.put(lane, log, epoch, [item("c", 1)]);
+  await world.pass(100);
+  expect(codes(lane)).toEqual(["GRID_LOST"]);
+});
+
+test.each([
+  ["DATABASE_NEWER", { generation: 2, epoch: 99, seq: 99 }],
+  ["DATABASE_LOST", { generation: 0 }],
+  ["GRID_LOST", { seq: 50 }],
+  ["GRID_LOST", { seq: 2, chain: Buffer.alloc(16, 7) }],
+  ["GRID_LOST", { seq: 4, epoch: 4, chain: Buffer.alloc(16, 7) }],
+])("D7: %s where the row says %o", async (code, row) => {
+  const world = new PumpWorld();
+  const log = world.logs[0] ?? new MemoryLog(0);
+  log.change(log.claim(), [item("a", 1)]);
+  log.change(1, [item("a", 2)]);
+  const lane = world.lane();
+  world.server.setRow({ partition: 0, generation: 1, seq: 0, epoch: 0, chain: null, ...row });
+  lane.pump.attach(log.source(log.claim()));
+  await world.pass(100);
+  expect(codes(lane)).toEqual([code]);
+  expect(world.server.transactions).toBe(0);
+});
+
+test("D7: DATABASE_MISFIT where the partition has no row", async () => {
+  const world = new PumpWorld();
+  world.server.removeRow(0);
+  const log = world.logs[0] ?? new MemoryLog(0);
+  const lane = world.lane();
+  lane.pump.attach(log.source(log.claim()));
+  await world.pass(100);
+  expect(codes(lane)).toEqual(["DATABASE_MISFIT"]);
+});
+
+test("D7: DATABASE_LOST, naming the range, where the log no longer holds what is missing", async () => {
+  const world = new PumpWorld();
+  const log = world.logs[0] ?? new MemoryLog(0);
+  log.change(log.claim(), [item("a", 1)]);
+  log.gone.add(1);
+  const lane = world.lane();
+  lane.pump.attach(log.source(log.claim()));
+  await world.pass(100);
+  expect(codes(lane)).toEqual(["DATABASE_LOST"]);
+  expect(lane.halted.get(0)?.message).toContain("records 1 to 3 of partition 0");
+});
+
+test("D3: a record that does not continue the chain halts the partition", async () => {
+  const { world, lane, log, epoch } = owned();
+  await world.drain(lane);
+  const strange = log.change(epoch, [item("x", 1)]);
+  const previous = Buffer.alloc(16, 9);
+  lane.pump.durable(0, { ...strange, record: { ...strange.record, previous } }, 100);
+  await world.pass(100);
+  expect(codes(lane)).toEqual(["GRID_LOST"]);
+  expect(world.server.table("items").has("x")).toBe(false);
+});
+
+test("a restored database is noticed by an owner that has nothing to write, and filled", async () => {
+  const { world, lane, log, epoch } = owned();
+  await world.drain(lane);
+  const restore = world.server.backup();
+  for (let count = 0; count < 10; count++) world.put(lane, log, epoch, [item("c", count)]);
+  await world.drain(lane);
+  restore();
+  expect(world.server.table("items").has("c")).toBe(false);
+  await world.pass(2 * limits.pumpIdleCheckMs);
+  expect(world.server.table("items").get("c")).toEqual({ count: 9 });
+  expect(world.differences()).toEqual([]);
+  expect(codes(lane)).toEqual([]);
+});
+
+test("a database restored to before the claim is claimed again by its serving owner", async () => {
+  const world = new PumpWorld();
+  const log = world.logs[0] ?? new MemoryLog(0);
+  const restore = world.server.backup();
+  const lane = world.lane();
+  const epoch = log.claim();
+  lane.pump.attach(log.source(epoch));
+  for (let count = 0; count < 10; count++) world.put(lane, log, epoch, [item("c", count)]);
+  await world.drain(lane);
+  restore();
+  world.put(lane, log, epoch, [item("d", 1)]);
+  expect(await world.drain(lane)).toBe(true);
+  expect(world.server.row(0)).toMatchObject({ epoch, seq: log.tail });
+  expect(world.differences()).toEqual([]);
+});
+
+test("D6: what memory could not hold is read from the log, and nothing is left out", async () => {
+  let isAway = true;
+  const world = new PumpWorld();
+  const log = world.logs[0] ?? new MemoryLog(0);
+  const lane = world.lane({ fault: () => (isAway ? "away" : "none") });
+  const epoch = log.claim();
+  lane.pump.attach(log.source(epoch));
+  isAway = false;
+  await world.drain(lane);
+  isAway = true;
+  const large = limits.pumpMemoryBytesMax / 4;
+  for (let count = 0; count < 500; count++) {
+    world.put(lane, log, epoch, [item(`k${String(count)}`, count)], large);
+  }
+  await world.pass(30_000);
+  expect(lane.pump.backlogRecords).toBe(500);
+  expect(lane.pump.problem).toMatchObject({ code: "DATABASE_UNREACHABLE" });
+  const reads = log.reads;
+  isAway = false;
+  expect(await world.drain(lane)).toBe(true);
+  expect(log.reads).toBeGreaterThan(reads);
+  expect(lane.pump.problem).toBeNull();
+  expect(world.server.table("items").size).toBe(500);
+  expect(world.differences()).toEqual([]);
+});
+
+test("while the database is away it is tried ever less often, and never given up", async () => {
+  const world = new PumpWorld();
+  const log = world.logs[0] ?? new MemoryLog(0);
+  const lane = world.lane({ fault: () => "away" });
+  lane.pump.attach(log.source(log.claim()));
+  await world.pass(1000);
+  const early = lane.database.calls.length;
+  await world.pass(60_000);
+  const tries = lane.database.calls.length - early;
+  expect(early).toBeGreaterThan(3);
+  expect(tries).toBeGreaterThanOrEqual(60_000 / limits.pumpBackoffMsMax);
+  expect(tries).toBeLessThanOrEqual((2 * 60_000) / limits.pumpBackoffMsMax + 1);
+});
+
+test("a log that cannot be read for a while is read again", async () => {
+  const { world, lane, log } = owned();
+  log.readFailures.push(
+    failure("STORE_TIMEOUT", "no answer"),
+    failure("STORE_UNAVAILABLE", "no members"),
+  );
+  expect(await world.drain(lane)).toBe(true);
+  expect(world.differences()).toEqual([]);
+});
+
+test("D7: refused content halts the partition it is in, and only that one", async () => {
+  const world = new PumpWorld(3);
+  const isBad = (rows: readonly { upserts: readonly (readonly [string, unknown])[] }[]) =>
+    rows.some(({ upserts }) => upserts.some(([key]) => key === "bad"));
+  const lane = world.lane({
+    fault: (_call, transaction) =>
+      transaction !== null && isBad(transaction.rows) ? "refused" : "none",
+  });
+  for (const log of world.logs) {
+    const epoch = log.claim();
+    lane.pump.attach(log.source(epoch));
+    world.put(lane, log, epoch, [item(log.partition === 1 ? "bad" : `p${log.partition}`, 1)]);
+  }
+  await world.pass(1000);
+  expect([...lane.halted.keys()]).toEqual([1]);
+  expect(lane.halted.get(1)?.code).toBe("ROW_REFUSED");
+  for (const log of [world.logs[0], world.logs[2]]) {
+    expect(world.server.row(log?.partition ?? -1)?.seq).toBe(2);
+  }
+  for (const log of world.logs) world.put(lane, log, 1, [item(`q${log.partition}`, 1)]);
+  await world.pass(1000);
+  expect(world.server.row(1)?.seq).toBe(0);
+  expect(world.server.row(2)?.seq).toBe(3);
+  expect(await world.drain(lane)).toBe(false);
+});
+
+test("a drain gives up at its deadline, and says so", async () => {
+  const world = new PumpWorld();
+  const log = world.logs[0] ?? new MemoryLog(0);
+  const lane = world.lane({ fault: () => "away" });
+  lane.pump.attach(log.source(log.claim()));
+  const startMs = world.time.nowMs;
+  expect(await world.drain(lane, 500)).toBe(false);
+  expect(world.time.nowMs - startMs).toBe(500);
+});
+
+test("without partitions the pump holds no timer, and works again when it gets some", async () => {
+  const { world, lane, log, epoch } = owned();
+  await world.drain(lane);
+  lane.pump.detach(0);
+  await world.pass(100);
+  const rested = world.time.events;
+  await world.pass(100_000);
+  expect(world.time.events).toBe(rested);
+  lane.pump.attach(log.source(epoch));
+  world.put(lane, log, epoch, [item("z", 1)]);
+  expect(await world.drain(lane)).toBe(true);
+  expect(world.server.table("items").get("z")).toEqual({ count: 1 });
+});

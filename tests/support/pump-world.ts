@@ -1,0 +1,184 @@
+// A world for the pump: logs of partitions in memory, owners that take over from one another, a
+// database in memory, and the comparison of what it holds with the fold of the logs.
+import { ok, failed, type Failure, type Outcome } from "../../src/base/failure.ts";
+import { seededRandom } from "../../src/base/random.ts";
+import { Pump, type PumpSource } from "../../src/data-pump/pump.ts";
+import type { Table } from "../../src/data-pump/table.ts";
+import type { GridIdentity } from "../../src/grid/grid-directory.ts";
+import { checksum, encodeRecord, type Change, type RecordBody } from "../../src/grid/log-record.ts";
+import type { ChainedRecord } from "../../src/grid/partition-log.ts";
+import { VirtualTime } from "../../src/simulation/virtual-time.ts";
+import { MemoryDatabase, MemoryServer, type MemoryDatabaseOptions } from "./memory-database.ts";
+
+export const itemsTable: Table = { name: "items", key: "key", columns: { count: "bigint" } };
+const tables = new Map([["items", itemsTable]]);
+
+/** One partition's log: what is in it is durable. Positions begin with genesis at 0. */
+export class MemoryLog {
+  readonly partition: number;
+  readonly records: ChainedRecord[] = [];
+  /** Positions that are gone from the log (trimmed, or lost). */
+  readonly gone = new Set<number>();
+  /** What the next reads answer, instead of the records. */
+  readonly readFailures: Failure[] = [];
+  reads = 0;
+
+  constructor(partition: number) {
+    this.partition = partition;
+    const genesis = { gridId: "grid", generation: 1, partitions: 1, partition };
+    this.append({ type: "genesis", genesis }, 0);
+  }
+
+  get tail(): number {
+    return this.records.length - 1;
+  }
+
+  append(body: RecordBody, epoch: number): ChainedRecord {
+    const position = this.records.length;
+    const previous = this.records.at(-1)?.checksum ?? Buffer.alloc(0);
+    const record = { position, epoch, token: "t", timeMs: 0, previous, body };
+    const chained = { record, checksum: checksum(encodeRecord(record)) };
+    this.records.push(chained);
+    return chained;
+  }
+
+  /** A take-over: a claim at the tail; its position is the epoch. */
+  claim(): number {
+    return this.append({ type: "claim", lane: "lane" }, this.records.length).record.position;
+  }
+
+  change(epoch: number, changes: readonly Change[]): ChainedRecord {
+    const entry = { sender: null, number: 0, confirmed: 0, attempt: 0, changes, reply: null };
+    return this.append({ type: "changes", entries: [entry] }, epoch);
+  }
+
+  /** The log as an owner sees it that claimed at `epoch`, up to `tail`. */
+  source(epoch: number, tail: () => number = () => this.tail): PumpSource {
+    return { partition: this.partition, epoch, tail, read: (from, to) => this.#read(from, to) };
+  }
+
+  #read(from: number, to: number): Promise<Outcome<ChainedRecord[]>> {
+    this.reads++;
+    const failure = this.readFailures.shift();
+    if (failure !== undefined) return Promise.resolve({ ok: false, failure });
+    const records = this.records.slice(from, to + 1);
+    const isWhole = records.length === to - from + 1;
+    if (isWhole && !records.some(({ record }) => this.gone.has(record.position))) {
+      return Promise.resolve(ok(records));
+    }
+    return Promise.resolve(failed("GRID_LOST", `record ${from} or one after it is missing`));
+  }
+
+  /** The items after the records 1 to `seq`. */
+  fold(seq: number): Map<string, unknown> {
+    const items = new Map<string, unknown>();
+    for (const { record } of this.records.slice(1, seq + 1)) {
+      if (record.body.type !== "changes") continue;
+      for (const { changes } of record.body.entries) {
+        for (const { space, key, value } of changes) {
+          if (space !== "items") continue;
+          if (value === null) items.delete(key);
+          else items.set(key, value);
+        }
+      }
+    }
+    return items;
+  }
+}
+
+/** A lane reduced to its pump, and what it told. */
+export interface WorldLane {
+  readonly pump: Pump;
+  readonly database: MemoryDatabase;
+  readonly halted: Map<number, Failure>;
+  readonly written: Map<number, number>;
+}
+
+export class PumpWorld {
+  readonly time = new VirtualTime();
+  readonly logs: readonly MemoryLog[];
+  readonly server: MemoryServer;
+  readonly #identity: GridIdentity;
+
+  constructor(partitions = 1) {
+    this.logs = Array.from({ length: partitions }, (_, partition) => new MemoryLog(partition));
+    this.server = new MemoryServer(partitions);
+    this.#identity = { gridId: "grid", generation: 1, partitions };
+  }
+
+  lane(options: Partial<MemoryDatabaseOptions> = {}): WorldLane {
+    const { timers, clock } = this.time;
+    const database = new MemoryDatabase({ server: this.server, timers, ...options });
+    const halted = new Map<number, Failure>();
+    const written = new Map<number, number>();
+    const pump = new Pump({
+      database,
+      identity: this.#identity,
+      spaces: tables,
+      clock,
+      timers,
+      random: seededRandom(1),
+      listener: {
+        written: (partition, position) => written.set(partition, position),
+        halted: (partition, reason) => halted.set(partition, reason),
+      },
+    });
+    return { pump, database, halted, written };
+  }
+
+  /** A record with one change, durable and told to its owner's pump. */
+  put(
+    lane: WorldLane,
+    log: MemoryLog,
+    epoch: number,
+    changes: readonly Change[],
+    bytes = 100,
+  ): void {
+    lane.pump.durable(log.partition, log.change(epoch, changes), bytes);
+  }
+
+  /** Lets virtual time pass. */
+  async pass(durationMs: number): Promise<void> {
+    await this.time.run({ untilMs: this.time.nowMs + durationMs, eventsMax: 1_000_000 });
+  }
+
+  /** Lets time pass until the pump has written everything; false where it cannot. */
+  async drain(lane: WorldLane, deadlineMs = 60_000): Promise<boolean> {
+    const drained: { done: boolean | null } = { done: null };
+    void lane.pump.drain(deadlineMs).then((done) => (drained.done = done));
+    await this.time.run({
+      untilMs: this.time.nowMs + 2 * deadlineMs,
+      eventsMax: 1_000_000,
+      isDone: () => drained.done !== null,
+    });
+    return drained.done === true;
+  }
+
+  /** Where the database is not the fold of records 1 to seq (D1): how; empty where it is. */
+  differences(): string[] {
+    const problems: string[] = [];
+    const expected = new Map<string, unknown>();
+    for (const log of this.logs) {
+      const row = this.server.row(log.partition);
+      const seq = row?.seq ?? 0;
+      for (const [key, value] of log.fold(seq)) expected.set(key, value);
+      const chain = seq === 0 ? undefined : log.records[seq]?.checksum;
+      if (chain !== undefined && row?.chain?.equals(chain) !== true) {
+        problems.push(`chain of partition ${log.partition} at ${seq}`);
+      }
+    }
+    const found = this.server.table("items");
+    for (const key of new Set([...expected.keys(), ...found.keys()])) {
+      const [want, have] = [expected.get(key), found.get(key)];
+      if (JSON.stringify(want) !== JSON.stringify(have)) {
+        problems.push(`${key}: ${JSON.stringify(have)}, not ${JSON.stringify(want)}`);
+      }
+    }
+    return problems;
+  }
+}
+
+/** One change of space items. */
+export function item(key: string, count: number | null): Change {
+  return { space: "items", key, value: count === null ? null : { count } };
+}
