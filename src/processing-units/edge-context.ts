@@ -7,7 +7,7 @@ import type { Outcome } from "../base/failure.ts";
 import type { Random } from "../base/random.ts";
 import type { Timers } from "../base/timers.ts";
 import type { Value } from "../grid/log-record.ts";
-import type { Entry, Space } from "./application.ts";
+import type { Entry, Space } from "./space.ts";
 import type { UnitStatus } from "./unit-status.ts";
 
 /** `memory`: answered at once, may be lost. `journal`: answered when it is in the grid's log. */

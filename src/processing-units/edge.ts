@@ -1,6 +1,7 @@
 // Edge: HTTP for one lane. Requests become commands; outcomes become answers.
 // Owns: the routes of the engine, their limits, the mapping of failures to status codes.
 // Does not own: listening (acceptor.ts hands over sockets), an application's own routes.
+import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Logger } from "pino";
@@ -37,6 +38,14 @@ function sendFailure(reply: FastifyReply, reason: Failure): FastifyReply {
   return reply.code(statusOf(reason)).send({ error: reason });
 }
 
+/**
+ * Only WebSockets leave HTTP/1.1. Clients that offer another protocol (HTTP/2 without TLS) with an
+ * ordinary request get their ordinary answer.
+ */
+function shouldUpgradeCallback(request: IncomingMessage): boolean {
+  return request.headers.upgrade?.toLowerCase() === "websocket";
+}
+
 export interface EdgeOptions {
   readonly application: Application;
   readonly log: Logger;
@@ -64,7 +73,7 @@ export class Edge {
       bodyLimit: limits.bodyBytesMax,
       // A slow body must not hold a connection: headers and body have these long.
       requestTimeout: 10_000,
-      http: { headersTimeout: 10_000, maxHeaderSize: 16 * 1024 },
+      http: { headersTimeout: 10_000, maxHeaderSize: 16 * 1024, shouldUpgradeCallback },
       keepAliveTimeout: 60_000,
       routerOptions: { maxParamLength: 512 },
       forceCloseConnections: false,
@@ -166,6 +175,7 @@ export class Edge {
       },
     };
     for (const [name, command] of Object.entries(this.#options.application.commands)) {
+      if (command.internal) continue;
       this.server.post(
         `/commands/${name}`,
         { schema: { body: command.input, headers } },

@@ -3,7 +3,7 @@
 // Invariants (docs/invariants.md):
 //   P2. Memory is the fold of the partition's changes in order, and of nothing else.
 import type { Change, CommandEntry, Value } from "../grid/log-record.ts";
-import type { Space } from "./application.ts";
+import type { Space } from "./space.ts";
 
 export class PartitionMemory {
   // null: write-only, its changes are journaled and written, and kept nowhere here.

@@ -41,6 +41,6 @@ export interface UnitStatus {
   /** Milliseconds since 1970. */
   readonly timeMs: number;
   readonly lanes: readonly LaneStatus[];
+  /** Lanes that died and were replaced. */
   readonly restarts: number;
-  readonly database: { readonly url: string; readonly reachable: boolean } | null;
 }

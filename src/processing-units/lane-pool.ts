@@ -1,0 +1,225 @@
+// Lane pool: the threads of one processing unit, one lane each.
+// Owns: starting lanes, the links between them, giving them connections in turn, replacing those
+// that die, stopping them. Does not own: what they need to start (unit.ts gives each its task).
+// Piscina hosts the threads: it starts, watches and replaces them. It is not the request path.
+// Invariants (docs/invariants.md):
+//   U1. A lane that dies is replaced under the same number; its partitions come back from the log.
+import type { Socket } from "node:net";
+import { MessageChannel, type MessagePort, type Transferable } from "node:worker_threads";
+import { Piscina } from "piscina";
+import type { Logger } from "pino";
+import type { Clock } from "../base/clock.ts";
+import { failed, ok, type Outcome } from "../base/failure.ts";
+import type { Timers } from "../base/timers.ts";
+import type { LaneEnd, LaneTask, MessageFromLane, MessageToLane } from "./lane-protocol.ts";
+import type { LaneStatus, UnitStatus } from "./unit-status.ts";
+
+/** A lane's task with the ports in it, which move to the lane's thread. */
+export interface TransferredTask {
+  readonly task: LaneTask;
+  readonly ports: readonly MessagePort[];
+}
+
+export interface LanePoolOptions {
+  readonly lanes: number;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly log: Logger;
+  makeTask(lane: number, control: MessagePort): TransferredTask;
+  /** A lane can take connections (again). */
+  onReady(): void;
+}
+
+// Piscina derives this from an overload of postMessage that does not take a list.
+type TransferList = NonNullable<NonNullable<Parameters<Piscina["run"]>[1]>["transferList"]>;
+
+interface LaneThread {
+  readonly lane: number;
+  readonly control: MessagePort;
+  readonly abort: AbortController;
+  readonly startedMs: number;
+  ready: boolean;
+  status: LaneStatus | null;
+  drained: () => void;
+  readonly end: Promise<LaneEnd | null>;
+}
+
+// A lane that keeps dying within moments of its start is not replaced for ever at full speed.
+const restartDelayMsMin = 10;
+const restartDelayMsMax = 5000;
+const startedWellMs = 10_000;
+
+export class LanePool {
+  readonly #options: LanePoolOptions;
+  readonly #pool: Piscina<LaneTask, LaneEnd>;
+  readonly #threads = new Map<number, LaneThread>();
+  readonly #quickDeaths = new Map<number, number>();
+  #next = 0;
+  #restarts = 0;
+  #stopping = false;
+  #started: ((outcome: Outcome<null>) => void) | null = null;
+
+  constructor(options: LanePoolOptions) {
+    this.#options = options;
+    this.#pool = new Piscina<LaneTask, LaneEnd>({
+      filename: new URL("./lane-worker.ts", import.meta.url).href,
+      minThreads: options.lanes,
+      maxThreads: options.lanes,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      atomics: "disabled",
+    });
+  }
+
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  /** The newest status of each lane that has given one. */
+  get statuses(): LaneStatus[] {
+    const all = [...this.#threads.values()].sort((a, b) => a.lane - b.lane);
+    return all.flatMap((thread) => (thread.status === null ? [] : [thread.status]));
+  }
+
+  /** Starts all lanes; resolves when every one takes connections, or with why one cannot. */
+  start(): Promise<Outcome<null>> {
+    return new Promise((resolve) => {
+      this.#started = resolve;
+      for (let lane = 0; lane < this.#options.lanes; lane++) this.#startLane(lane);
+    });
+  }
+
+  /** Gives a connection to the next lane in turn; false while no lane is ready. */
+  place(socket: Socket): boolean {
+    for (let tried = 0; tried < this.#options.lanes; tried++) {
+      const thread = this.#threads.get(this.#next);
+      this.#next = (this.#next + 1) % this.#options.lanes;
+      if (thread?.ready !== true) continue;
+      const message: MessageToLane = { kind: "socket", socket };
+      // Node moves sockets between threads (since 24); its type list does not know it yet.
+      thread.control.postMessage(message, [socket as Socket & Transferable]);
+      return true;
+    }
+    return false;
+  }
+
+  broadcast(status: UnitStatus): void {
+    for (const thread of this.#threads.values()) send(thread, { kind: "status", status });
+  }
+
+  /** Ends a lane's thread at once, as a crash would: to see that nothing is lost. */
+  kill(lane: number): void {
+    this.#threads.get(lane)?.abort.abort();
+  }
+
+  /** Drains all lanes, then ends them; true when all that was journaled is written. */
+  async stop(): Promise<boolean> {
+    this.#stopping = true;
+    const threads = [...this.#threads.values()];
+    await Promise.all(
+      threads.map((thread) => {
+        const drained = new Promise<void>((resolve) => {
+          thread.drained = resolve;
+        });
+        send(thread, { kind: "drain" });
+        return Promise.race([drained, thread.end]);
+      }),
+    );
+    for (const thread of threads) send(thread, { kind: "stop" });
+    const ends = await Promise.all(threads.map((thread) => thread.end));
+    await this.#pool.destroy();
+    return ends.every((end) => end?.written === true);
+  }
+
+  #startLane(lane: number): void {
+    const { clock, log } = this.#options;
+    const channel = new MessageChannel();
+    const { task, ports } = this.#options.makeTask(lane, channel.port2);
+    const abort = new AbortController();
+    const run = this.#pool.run(task, {
+      signal: abort.signal,
+      transferList: [channel.port2, ...ports] as MessagePort[] & TransferList,
+    });
+    const thread: LaneThread = {
+      lane,
+      control: channel.port1,
+      abort,
+      startedMs: clock.monotonicMs(),
+      ready: false,
+      status: null,
+      drained: () => undefined,
+      end: run.then(
+        (end) => end,
+        (error: unknown) => {
+          log.error({ lane, error: String(error) }, "lane died");
+          return null;
+        },
+      ),
+    };
+    channel.port1.on("message", (message: MessageFromLane) => {
+      this.#heard(thread, message);
+    });
+    this.#threads.set(lane, thread);
+    for (const other of this.#threads.values()) {
+      if (other !== thread) connect(thread, other);
+    }
+    void thread.end.then((end) => {
+      this.#ended(thread, end);
+    });
+  }
+
+  #heard(thread: LaneThread, message: MessageFromLane): void {
+    switch (message.kind) {
+      case "ready":
+        thread.ready = true;
+        this.#options.onReady();
+        if ([...this.#threads.values()].every(({ ready }) => ready)) this.#settle(ok(null));
+        break;
+      case "status":
+        thread.status = message.status;
+        break;
+      case "drained":
+        thread.drained();
+        break;
+      case "failed":
+        this.#settle({ ok: false, failure: message.failure });
+        break;
+    }
+  }
+
+  #ended(thread: LaneThread, end: LaneEnd | null): void {
+    thread.control.close();
+    thread.ready = false;
+    if (this.#stopping || end !== null) return;
+    const { clock, timers } = this.#options;
+    if (this.#started !== null) {
+      this.#settle(failed("LANE_FAILED", "a lane died while it started; the log says why"));
+      return;
+    }
+    this.#restarts++;
+    const quick = clock.monotonicMs() - thread.startedMs < startedWellMs;
+    const deaths = quick ? (this.#quickDeaths.get(thread.lane) ?? 0) + 1 : 0;
+    this.#quickDeaths.set(thread.lane, deaths);
+    const delayMs = Math.min(restartDelayMsMax, restartDelayMsMin * 2 ** deaths);
+    timers.after(delayMs, () => {
+      if (!this.#stopping) this.#startLane(thread.lane);
+    });
+  }
+
+  #settle(outcome: Outcome<null>): void {
+    this.#started?.(outcome);
+    this.#started = null;
+  }
+}
+
+function send(thread: LaneThread, message: MessageToLane): void {
+  thread.control.postMessage(message);
+}
+
+/** A link between two lanes; a lane that was replaced gets new ones. */
+function connect(one: LaneThread, other: LaneThread): void {
+  const { port1, port2 } = new MessageChannel();
+  const toOne: MessageToLane = { kind: "peer", lane: other.lane, port: port1 };
+  const toOther: MessageToLane = { kind: "peer", lane: one.lane, port: port2 };
+  one.control.postMessage(toOne, [port1]);
+  other.control.postMessage(toOther, [port2]);
+}

@@ -1,0 +1,228 @@
+// Lane worker: the thread that hosts one lane, with its store, its pump and its HTTP server.
+// Owns: putting a lane together, and taking it apart. Does not own: anything that a lane does.
+// Piscina runs it as one endless task per thread, and replaces a thread that dies.
+import { isMainThread } from "node:worker_threads";
+import type { Logger } from "pino";
+import { assert } from "../base/assert.ts";
+import { systemClock } from "../base/clock.ts";
+import { FailureError, unwrap } from "../base/failure.ts";
+import { systemRandom } from "../base/random.ts";
+import { systemTimers } from "../base/timers.ts";
+import { PostgresDatabase } from "../data-pump/postgres-database.ts";
+import { Pump } from "../data-pump/pump.ts";
+import type { Store } from "../grid/store.ts";
+import { openStore } from "../grid/stores/open-store.ts";
+import { PortStore } from "../grid/stores/port-store.ts";
+import { Messenger } from "../messaging-grid/messenger.ts";
+import { staticOwners } from "../messaging-grid/owner-table.ts";
+import { PortLink } from "../messaging-grid/port-link.ts";
+import type { Application } from "./application.ts";
+import type { EdgeHooks } from "./edge-context.ts";
+import { Edge } from "./edge.ts";
+import { openLog } from "./lane-log.ts";
+import { LaneMonitor } from "./lane-monitor.ts";
+import type { LaneEnd, LaneTask, MessageFromLane, MessageToLane } from "./lane-protocol.ts";
+import { Lane, type LaneListener } from "./lane.ts";
+import { loadApplication, tablesOf } from "./load-application.ts";
+
+const statusIntervalMs = 1000;
+
+async function openLaneStore(task: LaneTask): Promise<Store> {
+  if (typeof task.store === "string") return unwrap(await openStore(task.store));
+  return new PortStore(task.store, systemTimers);
+}
+
+/** One lane and all that it is made of; lives as long as its task. */
+class LaneHost {
+  readonly #task: LaneTask;
+  readonly #log: Logger;
+  readonly #application: Application;
+  readonly #store: Store;
+  readonly #database: PostgresDatabase | null;
+  readonly #messenger: Messenger;
+  readonly #lane: Lane;
+  readonly #monitor: LaneMonitor;
+  readonly #edge: Edge;
+  readonly #hooks: EdgeHooks;
+
+  constructor(task: LaneTask, log: Logger, application: Application, store: Store) {
+    this.#task = task;
+    this.#log = log;
+    this.#application = application;
+    this.#store = store;
+    this.#messenger = new Messenger({
+      clock: systemClock,
+      timers: systemTimers,
+      onRequest: (_peer, request, respond) => {
+        this.#lane.receive(request, respond);
+      },
+    });
+    this.#database = this.#newDatabase();
+    const pump = this.#newPump();
+    this.#lane = new Lane({
+      ...task,
+      address: `lane-${String(task.lane)}`,
+      store,
+      application,
+      owners: staticOwners(task.identity.partitions, task.lanes),
+      messenger: this.#messenger,
+      pump,
+      clock: systemClock,
+      timers: systemTimers,
+      random: systemRandom(),
+      listener: this.#listener(),
+    });
+    this.#monitor = new LaneMonitor({ number: task.lane, lane: this.#lane, pump });
+    this.#edge = new Edge({
+      application,
+      log,
+      submit: this.#submit,
+      unitStatus: () => this.#monitor.unitStatus,
+      answered: (durationMs) => {
+        this.#monitor.answered(durationMs);
+      },
+    });
+    this.#hooks = this.#applicationEdge();
+    this.#monitor.hooks = this.#hooks;
+  }
+
+  /** Runs until the unit says stop. */
+  async run(): Promise<LaneEnd> {
+    const { control } = this.#task;
+    await this.#edge.ready();
+    const status = systemTimers.every(statusIntervalMs, () => {
+      void this.#monitor.status().then((laneStatus) => {
+        this.#say({ kind: "status", status: laneStatus });
+      });
+    });
+    const stopped = new Promise<void>((resolve) => {
+      control.on("message", (message: MessageToLane) => {
+        this.#heard(message, resolve);
+      });
+    });
+    this.#lane.open();
+    this.#say({ kind: "ready" });
+    await stopped;
+    const written = await this.#lane.close();
+    // The thread may be used again: nothing of this lane may stay.
+    status.cancel();
+    await this.#edge.close();
+    this.#messenger.close();
+    await this.#database?.close();
+    await this.#store.close();
+    control.close();
+    this.#log.info({ written }, "lane stopped");
+    return { written };
+  }
+
+  #heard(message: MessageToLane, stop: () => void): void {
+    switch (message.kind) {
+      case "socket":
+        this.#edge.connect(message.socket);
+        break;
+      case "peer":
+        this.#messenger.connect(message.lane, new PortLink(message.port));
+        break;
+      case "status":
+        this.#monitor.unitStatus = message.status;
+        this.#hooks.onUnitStatus?.(message.status);
+        break;
+      case "drain":
+        this.#hooks.onStop?.();
+        this.#edge.drain();
+        void this.#lane.drain().then(() => {
+          this.#say({ kind: "drained" });
+        });
+        break;
+      case "stop":
+        stop();
+        break;
+    }
+  }
+
+  #say(message: MessageFromLane): void {
+    this.#task.control.postMessage(message);
+  }
+
+  readonly #submit: Lane["submit"] = (name, input, options, respond) => {
+    this.#lane.submit(name, input, options, (outcome) => {
+      // What can be tried again is counted by who asked; what cannot is worth a line.
+      if (!outcome.ok && outcome.failure.kind !== "retryable") {
+        const { correlationId } = options;
+        this.#log.warn({ command: name, correlationId, failure: outcome.failure }, "command failed");
+      }
+      respond(outcome);
+    });
+  };
+
+  #applicationEdge(): EdgeHooks {
+    const hooks = this.#application.edge?.({
+      server: this.#edge.server,
+      clock: systemClock,
+      timers: systemTimers,
+      random: systemRandom(),
+      metrics: this.#monitor.registry,
+      partitions: this.#task.identity.partitions,
+      lane: this.#task.lane,
+      submit: this.#submit,
+      entries: (space) => this.#lane.entries(space),
+    });
+    return hooks ?? {};
+  }
+
+  #newDatabase(): PostgresDatabase | null {
+    const { database: address, identity } = this.#task;
+    if (address === null) return null;
+    const tables = [...tablesOf(this.#application).values()];
+    return new PostgresDatabase({ address, identity, tables, timers: systemTimers });
+  }
+
+  #newPump(): Pump | null {
+    if (this.#database === null) return null;
+    return new Pump({
+      database: this.#database,
+      identity: this.#task.identity,
+      spaces: tablesOf(this.#application),
+      clock: systemClock,
+      timers: systemTimers,
+      random: systemRandom(),
+      listener: {
+        written: () => undefined,
+        halted: (partition, failure) => {
+          this.#lane.halt(partition, failure);
+        },
+      },
+    });
+  }
+
+  #listener(): LaneListener {
+    const log = this.#log;
+    return {
+      serving: (partition, epoch) => {
+        log.info({ partition, epoch }, "partition serves");
+      },
+      stopped: (partition, failure, halted) => {
+        if (failure.code === "SHUTTING_DOWN") return;
+        log[halted ? "error" : "warn"]({ partition, failure, halted }, "partition stopped");
+      },
+    };
+  }
+}
+
+/** A lane's whole life. Rejects where it cannot start; the unit has then been told why. */
+export default async function runLane(task: LaneTask): Promise<LaneEnd> {
+  assert(!isMainThread, "a lane runs in a thread of its own");
+  const log = openLog(task.logFile, task.logLevel, `lane-${String(task.lane)}`);
+  try {
+    const application = await loadApplication(task.application);
+    const store = await openLaneStore(task);
+    return await new LaneHost(task, log, application, store).run();
+  } catch (error) {
+    log.error({ error: error instanceof Error ? error.stack : String(error) }, "lane failed");
+    if (error instanceof FailureError) {
+      const message: MessageFromLane = { kind: "failed", failure: error.failure };
+      task.control.postMessage(message);
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,253 @@
+// Unit: one processing unit, that is a process with a listener, lanes in threads, and what they
+// need: a grid and a database.
+// Owns: starting all of it in an order that leaves nothing half-started, and stopping it.
+// Does not own: threads (lane-pool.ts), what a lane does (lane.ts), what the application is.
+// Invariants (docs/invariants.md):
+//   U2. A stop answers what is in flight, writes what is journaled, and only then ends.
+import { MessageChannel, type MessagePort } from "node:worker_threads";
+import type { Logger } from "pino";
+import { systemClock } from "../base/clock.ts";
+import { ok, type Outcome } from "../base/failure.ts";
+import { newId } from "../base/ids.ts";
+import { systemRandom } from "../base/random.ts";
+import { systemTimers } from "../base/timers.ts";
+import { parseDatabaseUrl } from "../data-pump/database-url.ts";
+import { lockDataFolder } from "../grid/data-lock.ts";
+import { openGrid, type GridIdentity } from "../grid/grid-directory.ts";
+import type { Store } from "../grid/store.ts";
+import { openStore, parseStoreUrl } from "../grid/stores/open-store.ts";
+import { serveStore } from "../grid/stores/port-store.ts";
+import { Acceptor } from "./acceptor.ts";
+import { openLog } from "./lane-log.ts";
+import { LanePool, type TransferredTask } from "./lane-pool.ts";
+import { loadApplication, tablesOf, type ApplicationSource } from "./load-application.ts";
+import { UnitDatabase } from "./unit-database.ts";
+import type { UnitStatus } from "./unit-status.ts";
+
+const statusIntervalMs = 1000;
+const partitionsDefault = 32;
+
+export interface UnitOptions {
+  /** memory: or lmdb:… */
+  readonly store: string;
+  /** none:, postgres://… or embedded:… */
+  readonly database: string;
+  readonly lanes: number;
+  readonly host: string;
+  /** 0: a free one. */
+  readonly port: number;
+  /** null: those of the existing grid, or the default. */
+  readonly partitions: number | null;
+  /** null: standard output. */
+  readonly logFile: string | null;
+  readonly logLevel: string;
+  /** The application; asked for when the database is open, since it may need a secret of it. */
+  readonly application: (
+    database: UnitDatabase,
+    identity: GridIdentity,
+  ) => Promise<ApplicationSource>;
+  /** About once a second. */
+  readonly onStatus?: (status: UnitStatus) => void;
+}
+
+/** What was acquired, to be released in the opposite order. */
+class Acquired {
+  readonly #releases: (() => Promise<void> | void)[] = [];
+
+  add(release: () => Promise<void> | void): void {
+    this.#releases.push(release);
+  }
+
+  async release(): Promise<void> {
+    for (let next = this.#releases.pop(); next !== undefined; next = this.#releases.pop()) {
+      await next();
+    }
+  }
+}
+
+export class Unit {
+  readonly port: number;
+  readonly identity: GridIdentity;
+  readonly database: UnitDatabase;
+  readonly #acceptor: Acceptor;
+  readonly #pool: LanePool;
+  readonly #acquired: Acquired;
+  #stopping: Promise<boolean> | null = null;
+  #status: UnitStatus | null = null;
+
+  constructor(parts: {
+    readonly acceptor: Acceptor;
+    readonly identity: GridIdentity;
+    readonly database: UnitDatabase;
+    readonly pool: LanePool;
+    readonly acquired: Acquired;
+  }) {
+    this.#acceptor = parts.acceptor;
+    this.port = parts.acceptor.port;
+    this.identity = parts.identity;
+    this.database = parts.database;
+    this.#pool = parts.pool;
+    this.#acquired = parts.acquired;
+  }
+
+  /** The newest status; null before the first. */
+  get status(): UnitStatus | null {
+    return this.#status;
+  }
+
+  /** Ends a lane's thread at once, as a crash would: to see that nothing is lost. */
+  killLane(lane: number): void {
+    this.#pool.kill(lane);
+  }
+
+  /** Joins the lanes' newest statuses and gives every lane the whole. */
+  refreshStatus(): UnitStatus {
+    const status = {
+      timeMs: systemClock.wallMs(),
+      lanes: this.#pool.statuses,
+      restarts: this.#pool.restarts,
+    };
+    this.#status = status;
+    this.#pool.broadcast(status);
+    return status;
+  }
+
+  /** Stops cleanly (U2). True when all that was journaled is written to the database. */
+  stop(): Promise<boolean> {
+    this.#stopping ??= (async () => {
+      this.#acceptor.close();
+      const written = await this.#pool.stop();
+      await this.#acquired.release();
+      return written;
+    })();
+    return this.#stopping;
+  }
+}
+
+/**
+ * Starts a processing unit; resolves when all its lanes take requests. Fails with one clear line,
+ * and nothing left behind, where anything it needs cannot be had.
+ */
+export async function startUnit(options: UnitOptions): Promise<Outcome<Unit>> {
+  const acquired = new Acquired();
+  try {
+    const outcome = await start(options, acquired);
+    if (!outcome.ok) await acquired.release();
+    return outcome;
+  } catch (error) {
+    await acquired.release();
+    throw error;
+  }
+}
+
+async function start(options: UnitOptions, acquired: Acquired): Promise<Outcome<Unit>> {
+  // The cheap refusals first: nothing is made before the address and the folders are ours.
+  const address = parseStoreUrl(options.store);
+  if (!address.ok) return address;
+  const databaseAddress = parseDatabaseUrl(options.database);
+  if (!databaseAddress.ok) return databaseAddress;
+  const listening = await Acceptor.listen(options.host, options.port);
+  if (!listening.ok) return listening;
+  const acceptor = listening.value;
+  acquired.add(() => {
+    acceptor.close();
+  });
+  if (address.value.engine === "lmdb") {
+    const lock = lockDataFolder(address.value.folder);
+    if (!lock.ok) return lock;
+    acquired.add(() => {
+      lock.value.release();
+    });
+  }
+  const log = openLog(options.logFile, options.logLevel, "unit");
+  const opened = await openStore(options.store);
+  if (!opened.ok) return opened;
+  const store = opened.value;
+  acquired.add(() => store.close());
+  const connected = await UnitDatabase.open(databaseAddress.value, log);
+  if (!connected.ok) return connected;
+  const database = connected.value;
+  acquired.add(() => database.close());
+  const grid = await openGrid({
+    store,
+    timers: systemTimers,
+    clock: systemClock,
+    random: systemRandom(),
+    partitions: options.partitions,
+    partitionsDefault,
+    mayCreate: () => database.allowsNewGrid(),
+  });
+  if (!grid.ok) return grid;
+  // Twice: the application may need a secret of the database, and the tables are the application's.
+  const adopted = await database.adopt(grid.value, []);
+  if (!adopted.ok) return adopted;
+  const source = await options.application(database, grid.value);
+  const tables = [...tablesOf(await loadApplication(source)).values()];
+  const prepared = await database.adopt(grid.value, tables);
+  if (!prepared.ok) return prepared;
+  const pool = newPool(options, { store, identity: grid.value, database, source, acceptor, log });
+  const unit = new Unit({ acceptor, identity: grid.value, database, pool, acquired });
+  const started = await pool.start();
+  if (!started.ok) {
+    await pool.stop();
+    return started;
+  }
+  const status = systemTimers.every(statusIntervalMs, () => {
+    const joined = unit.refreshStatus();
+    options.onStatus?.(joined);
+  });
+  acquired.add(() => {
+    status.cancel();
+  });
+  log.info({ port: unit.port, ...grid.value, lanes: options.lanes }, "unit serves");
+  return ok(unit);
+}
+
+function newPool(
+  options: UnitOptions,
+  parts: {
+    readonly store: Store;
+    readonly identity: GridIdentity;
+    readonly database: UnitDatabase;
+    readonly source: ApplicationSource;
+    readonly acceptor: Acceptor;
+    readonly log: Logger;
+  },
+): LanePool {
+  const random = systemRandom();
+  const inMemory = options.store === "memory:";
+  const pool: LanePool = new LanePool({
+    lanes: options.lanes,
+    clock: systemClock,
+    timers: systemTimers,
+    log: parts.log,
+    makeTask: (lane, control): TransferredTask => {
+      const ports: MessagePort[] = [];
+      let laneStore: string | MessagePort = options.store;
+      if (inMemory) {
+        // The values live in this thread: they outlive a lane, not the process.
+        const channel = new MessageChannel();
+        serveStore(parts.store, channel.port1, systemTimers);
+        laneStore = channel.port2;
+        ports.push(channel.port2);
+      }
+      const task = {
+        lane,
+        lanes: options.lanes,
+        incarnation: newId(random),
+        identity: parts.identity,
+        application: parts.source,
+        store: laneStore,
+        database: parts.database.address,
+        logFile: options.logFile,
+        logLevel: options.logLevel,
+        control,
+      };
+      return { task, ports };
+    },
+    onReady: () => {
+      parts.acceptor.open((socket) => pool.place(socket));
+    },
+  });
+  return pool;
+}
