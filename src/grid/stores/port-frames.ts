@@ -5,7 +5,8 @@
 //
 // Objects are not posted: cloning them costs more than the bytes, and a Buffer that is a view
 // drags its whole pool along. Each byte is copied once, into a block that is then handed over.
-//   item = id f64, tag u8, number u32, parts u32, then each part: length u32 (all ones: null), bytes
+//   item = id f64, tag u8, number u32, parts u32, then each part: length u32, bytes
+//   (a length of all ones: null)
 import { assert } from "../../base/assert.ts";
 
 /** A call (tag: which; number: deadline in ms) or an answer (tag: of which kind). */
