@@ -1,0 +1,92 @@
+// Demo: the command that shows everything at once: a unit that bids, and an exchange that asks.
+// Owns: starting both, the block of text, the status line, the summary, stopping in order.
+// Does not own: the unit (bidder.ts), the exchange (a child process: demo-exchange.ts).
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { systemClock } from "../base/clock.ts";
+import { failure, FailureError } from "../base/failure.ts";
+import { delay, systemTimers } from "../base/timers.ts";
+import { mergeStatus } from "../bidding-demo/demo-status.ts";
+import type { ExchangeProgress } from "../bidding-demo/exchange/tally.ts";
+import type { UnitStatus } from "../processing-units/unit-status.ts";
+import type { Unit } from "../processing-units/unit.ts";
+import { startBidder } from "./bidder.ts";
+import { demoBanner } from "./demo-banner.ts";
+import { startExchange } from "./demo-exchange.ts";
+import { demoSummary } from "./demo-summary.ts";
+import { killLanesOnSignal } from "./kill-lane.ts";
+import type { Settings } from "./settings.ts";
+import { dollars, exchangeLine, StatusLine } from "./status-line.ts";
+import { onStopSignal } from "./stop-signals.ts";
+
+/** Statuses come once a second; one that was begun after a moment is two seconds away. */
+const freshStatusMs = 2500;
+const settleMsMax = 30_000;
+
+/** Runs until Ctrl-C, or for the time given; throws FailureError where it cannot start. */
+export async function demo(settings: Settings): Promise<void> {
+  const line = new StatusLine();
+  line.print("starting lanes, grid and database…");
+  mkdirSync(settings.data, { recursive: true });
+  let progress: ExchangeProgress | null = null;
+  const unit = await startBidder(settings, {
+    logFile: join(settings.data, "orrery.log"),
+    onStatus: (status) => {
+      if (progress !== null) line.show(demoLine(progress, status));
+    },
+  });
+  const url = `http://${settings.host}:${String(unit.port)}`;
+  line.print(demoBanner(settings, unit, url));
+  const exchange = startExchange(settings, url, (latest) => {
+    progress = latest;
+  });
+  onKey(
+    killLanesOnSignal(unit, settings.lanes, (lane) => {
+      line.print(`lane ${String(lane)} was killed; it is replaced, and its logs are read again`);
+    }),
+  );
+  onStopSignal(systemClock, () => {
+    line.print("stopping: answers and notices first, then the rest to the database");
+    exchange.stop();
+  });
+  const books = await exchange.ended;
+  const status = await settled(unit);
+  if (settings.json !== undefined && books !== null) {
+    const summary = await demoSummary(settings, unit, status, books);
+    writeFileSync(settings.json, `${JSON.stringify(summary, null, 2)}\n`);
+  }
+  line.end();
+  const written = await unit.stop();
+  process.stdin.pause();
+  const rest = "what is not yet written stays in the grid, and is written after the next start";
+  line.print(written ? "stopped; all is written" : `stopped; ${rest}`);
+  if (books === null) {
+    throw new FailureError(failure("EXCHANGE_FAILED", "the exchange ended without its books"));
+  }
+}
+
+/** A status from after the last answer, with nothing left to write; or the newest there is. */
+async function settled(unit: Unit): Promise<UnitStatus> {
+  const startedMs = systemClock.monotonicMs();
+  for (;;) {
+    await delay(systemTimers, freshStatusMs);
+    const status = unit.refreshStatus();
+    const backlog = status.lanes.reduce((sum, lane) => sum + (lane.backlog ?? 0), 0);
+    if (backlog === 0 || systemClock.monotonicMs() - startedMs > settleMsMax) return status;
+  }
+}
+
+function demoLine(progress: ExchangeProgress, status: UnitStatus): string {
+  const { campaigns } = mergeStatus(status.lanes.map((lane) => lane.application));
+  const spent = campaigns.reduce((sum, campaign) => sum + campaign.spentMicros, 0);
+  const backlog = status.lanes.reduce((sum, lane) => sum + (lane.backlog ?? 0), 0);
+  return `${exchangeLine(progress)} · spent ${dollars(spent)} · backlog ${String(backlog)}`;
+}
+
+/** On a terminal, `k` and Enter kills a lane. */
+function onKey(killLane: () => void): void {
+  if (!process.stdin.isTTY) return;
+  process.stdin.on("data", (data) => {
+    if (data.toString().trim().toLowerCase() === "k") killLane();
+  });
+}

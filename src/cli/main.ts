@@ -1,0 +1,76 @@
+// Main: the command line `orrery`.
+// Owns: the commands, exit codes (0 done, 1 failed, 2 used wrongly). Does not own: the settings
+// (settings.ts), what the commands do (one file each).
+import { Command, CommanderError } from "commander";
+import { FailureError } from "../base/failure.ts";
+import packageJson from "../../package.json" with { type: "json" };
+import { demo } from "./demo.ts";
+import { exchange } from "./exchange.ts";
+import { withSettings, type Settings } from "./settings.ts";
+import { unit } from "./unit.ts";
+
+const exitFailed = 1;
+const exitUsage = 2;
+
+function program(): Command {
+  const root = new Command("orrery")
+    .description("An in-memory data grid processing engine for Node.")
+    .version(packageJson.version)
+    .showHelpAfterError("(--help shows what there is)")
+    .exitOverride();
+  withSettings(root.command("demo").description("bidding demo: lanes, grid, database, exchange"), [
+    "lanes",
+    "rate",
+    "for",
+    "port",
+    "host",
+    "data",
+    "store",
+    "database",
+    "partitions",
+    "campaigns",
+    "requests",
+    "seed",
+    "json",
+    "logLevel",
+  ]).action((settings: Settings) => demo(settings));
+  withSettings(root.command("unit").description("one processing unit that bids"), [
+    "lanes",
+    "port",
+    "host",
+    "data",
+    "store",
+    "database",
+    "partitions",
+    "campaigns",
+    "logLevel",
+  ]).action((settings: Settings) => unit(settings));
+  withSettings(root.command("exchange").description("an exchange that sends bid requests"), [
+    "targets",
+    "rate",
+    "for",
+    "seed",
+    "requests",
+    "data",
+    "json",
+  ]).action((settings: Settings) => exchange(settings));
+  return root;
+}
+
+async function main(): Promise<void> {
+  try {
+    await program().parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? 0 : exitUsage;
+    } else if (error instanceof FailureError) {
+      const { code, message } = error.failure;
+      process.stderr.write(`orrery: ${message} [${code}]\n`);
+      process.exitCode = code === "CONFIG_INVALID" ? exitUsage : exitFailed;
+    } else {
+      throw error;
+    }
+  }
+}
+
+await main();

@@ -1,0 +1,141 @@
+// Settings: the one schema of configuration. It gives flags, ORRERY_… variables, defaults, help.
+// Owns: every setting's name, meaning, default and check. Does not own: what a command does.
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { InvalidArgumentError, Option, type Command } from "commander";
+import { limits } from "../base/limits.ts";
+
+export interface Settings {
+  readonly store?: string;
+  readonly database?: string;
+  readonly data: string;
+  readonly lanes: number;
+  readonly host: string;
+  readonly port: number;
+  readonly partitions?: number;
+  readonly campaigns?: string;
+  readonly targets: readonly string[];
+  readonly seed: number;
+  readonly rate: number;
+  /** Milliseconds. */
+  readonly for?: number;
+  readonly requests?: string;
+  readonly json?: string;
+  readonly logLevel: string;
+}
+
+export type SettingName = keyof Settings;
+
+const partitionsDefault = 32;
+
+function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= least && value <= most) return value;
+    throw new InvalidArgumentError(
+      `It must be a whole number from ${String(least)} to ${String(most)}.`,
+    );
+  };
+}
+
+const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+function duration(text: string): number {
+  const [, number, unit] = /^(\d{1,9})(ms|s|m|h)$/.exec(text) ?? [];
+  const value = Number(number) * (unitsMs[unit ?? ""] ?? Number.NaN);
+  if (value > 0) return value;
+  throw new InvalidArgumentError("It must be a number with a unit: 500ms, 30s, 5m or 1h.");
+}
+
+function targets(text: string): string[] {
+  return text.split(",").map((part) => {
+    const url = URL.parse(part.trim());
+    if (url?.protocol === "http:" && url.pathname === "/") return url.origin;
+    throw new InvalidArgumentError("It must be a list like http://127.0.0.1:7070,http://…:7071.");
+  });
+}
+
+function setting(name: string, flags: string, help: string): Option {
+  return new Option(flags, help).env(`ORRERY_${name}`);
+}
+
+const options: Readonly<Record<SettingName, () => Option>> = {
+  store: () =>
+    setting(
+      "STORE",
+      "--store <url>",
+      "the data grid's store: lmdb:FOLDER (lmdb:FOLDER?sync=off is faster and survives kill -9, " +
+        "not power loss) or memory: (default: lmdb:DATA/grid)",
+    ),
+  database: () =>
+    setting(
+      "DATABASE",
+      "--database <url>",
+      "where rows are written: embedded:FOLDER (a PostgreSQL of its own), postgres://… or none: " +
+        "(default: embedded:DATA/postgres)",
+    ),
+  data: () =>
+    setting("DATA", "--data <folder>", "home of the two defaults above").default("./data"),
+  lanes: () =>
+    setting("LANES", "--lanes <n>", "lanes (threads), each owns its share of the partitions")
+      .argParser(wholeNumber(1, limits.lanesMax))
+      .default(Math.max(1, Math.min(8, availableParallelism()))),
+  host: () =>
+    setting("HOST", "--host <address>", "address to listen on").default("127.0.0.1"),
+  port: () =>
+    setting("PORT", "--port <n>", "port to listen on (0: a free one)")
+      .argParser(wholeNumber(0, 65_535))
+      .default(7070),
+  partitions: () =>
+    setting(
+      "PARTITIONS",
+      "--partitions <n>",
+      `partitions of a new grid, fixed for its life (default: ${String(partitionsDefault)}; ` +
+        "an existing grid keeps its number)",
+    ).argParser(wholeNumber(1, limits.partitionsMax)),
+  campaigns: () =>
+    setting("CAMPAIGNS", "--campaigns <file>", "campaigns, JSON (default: those of the demo)"),
+  targets: () =>
+    setting("TARGETS", "--targets <urls>", "units that bid, separated by commas")
+      .argParser(targets)
+      .default(["http://127.0.0.1:7070"]),
+  seed: () =>
+    setting("SEED", "--seed <n>", "decides users, sites, prices and arrivals")
+      .argParser(wholeNumber(0, 0xffff_ffff))
+      .default(1),
+  rate: () =>
+    setting("RATE", "--rate <n>", "bid requests a second, whatever the answers do")
+      .argParser(wholeNumber(1, 200_000))
+      .default(1000),
+  for: () =>
+    setting("FOR", "--for <duration>", "stop by itself after 30s, 5m, … (default: Ctrl-C)")
+      .argParser(duration),
+  requests: () =>
+    setting(
+      "REQUESTS",
+      "--requests <file>",
+      "OpenRTB requests to send, one JSON a line, instead of generated ones",
+    ),
+  json: () => setting("JSON", "--json <file>", "write a summary there at the end"),
+  logLevel: () =>
+    setting("LOG_LEVEL", "--log-level <level>", "how much is logged")
+      .choices(["debug", "info", "warn", "error"])
+      .default("info"),
+};
+
+/** Gives a command its settings: flags, variables, defaults and help. */
+export function withSettings(command: Command, names: readonly SettingName[]): Command {
+  for (const name of names) command.addOption(options[name]());
+  return command.addHelpText(
+    "after",
+    "\nEach option can be set as a variable too: --log-level is ORRERY_LOG_LEVEL.",
+  );
+}
+
+/** The store's and the database's URL, with their defaults below the data folder. */
+export function urlsOf(settings: Settings): { readonly store: string; readonly database: string } {
+  return {
+    store: settings.store ?? `lmdb:${join(settings.data, "grid")}`,
+    database: settings.database ?? `embedded:${join(settings.data, "postgres")}`,
+  };
+}

@@ -1,0 +1,23 @@
+// Stop signals: Ctrl-C and SIGTERM ask for a clean stop; asking again ends at once.
+// Owns: when a second signal counts. Does not own: what a clean stop does.
+import type { Clock } from "../base/clock.ts";
+
+// One Ctrl-C may arrive twice: from the terminal, and passed on by npm.
+const sameSignalMs = 1000;
+const exitInterrupted = 130;
+
+/** Calls `stop` at the first SIGINT or SIGTERM; at the second, a second later, the process ends. */
+export function onStopSignal(clock: Clock, stop: () => void): void {
+  let firstMs: number | null = null;
+  const signalled = () => {
+    if (firstMs === null) {
+      firstMs = clock.monotonicMs();
+      stop();
+    } else if (clock.monotonicMs() - firstMs > sameSignalMs) {
+      process.stderr.write("\nstopped without draining; nothing acknowledged is lost\n");
+      process.exit(exitInterrupted);
+    }
+  };
+  process.on("SIGINT", signalled);
+  process.on("SIGTERM", signalled);
+}

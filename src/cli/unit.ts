@@ -1,0 +1,21 @@
+// Unit: the command that runs one processing unit which bids.
+// Owns: what it says when it serves and when it stops. Does not own: the unit.
+import { systemClock } from "../base/clock.ts";
+import { startBidder } from "./bidder.ts";
+import { killLanesOnSignal } from "./kill-lane.ts";
+import type { Settings } from "./settings.ts";
+import { onStopSignal } from "./stop-signals.ts";
+
+/** Serves until a signal asks for the end; then drains, writes what is left, and returns. */
+export async function unit(settings: Settings): Promise<void> {
+  const running = await startBidder(settings, { logFile: null });
+  process.stdout.write(`serving http://${settings.host}:${String(running.port)}\n`);
+  killLanesOnSignal(running, settings.lanes);
+  const written = await new Promise<boolean>((resolve) => {
+    onStopSignal(systemClock, () => {
+      void running.stop().then(resolve);
+    });
+  });
+  const rest = "what is not yet written stays in the grid, and is written after the next start";
+  process.stdout.write(written ? "stopped; all is written\n" : `stopped; ${rest}\n`);
+}
