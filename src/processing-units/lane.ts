@@ -106,11 +106,11 @@ export class Lane {
 
   /**
    * Runs a command in the lane that owns its partition; responds exactly once. Fails with
-   * COMMAND_UNKNOWN, INPUT_INVALID (routing key), OVERLOADED, SHUTTING_DOWN, DEADLINE_EXCEEDED,
-   * or as the partition does.
+   * COMMAND_UNKNOWN, INPUT_INVALID (routing key), OVERLOADED, SHUTTING_DOWN, PARTITION_STARTING,
+   * DEADLINE_EXCEEDED, LANE_LOST, or as the partition does.
    */
   submit(name: string, input: Value, options: SubmitOptions, respond: Respond): void {
-    const { application, identity, owners, clock, timers, lane } = this.#options;
+    const { application, identity, owners, messenger, clock, timers, lane } = this.#options;
     const definition = application.commands[name];
     if (definition === undefined) {
       respond(failed("COMMAND_UNKNOWN", `there is no command ${name}`));
@@ -150,13 +150,17 @@ export class Lane {
     const ack = options.ack ?? "journal";
     const correlationId = options.correlationId ?? null;
     const owner = owners.ownerOf(partition);
+    if (owner !== lane && !messenger.reaches(owner)) {
+      settle(failed("PARTITION_STARTING", `lane ${String(owner)} is being started; try again`));
+      return;
+    }
     if (owner === lane) {
       const deadlineAtMs = clock.monotonicMs() + deadlineMs;
       this.#partition(partition).execute({ command: name, input, ack, deadlineAtMs, respond: settle });
       return;
     }
     const request = { command: name, input, partition, deadlineMs, ack, correlationId };
-    this.#options.messenger.send(owner, request, settle);
+    messenger.send(owner, request, settle);
   }
 
   /** A command that another lane sent here because this one owns its partition. */

@@ -150,6 +150,8 @@ test("M3: when the owner's lane is gone, the answer is unknown, not silence", as
   await held.waiting("putIfAbsent");
   two.messenger.close();
   expect(code(await waiting)).toBe("LANE_LOST");
+  // What is not sent at all has definitely not happened.
+  expect(code(await submit(one.lane, "add", { key: keyOfTwo, by: 1 }))).toBe("PARTITION_STARTING");
   held.release("putIfAbsent");
 });
 

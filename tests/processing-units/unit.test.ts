@@ -1,6 +1,7 @@
 // Goal: a whole unit starts, serves, loses lanes without losing data, stops, and refuses what it
 // cannot do with one clear line. Method: real units with threads and sockets, in this process; the
 // oracle is what the client was told, counted by the client.
+// Invariants (docs/invariants.md): U1, U2.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
