@@ -4,5 +4,8 @@
 
 /** Calls back once no microtask is left, before any timer or I/O of the system is handled. */
 export function afterMicrotasks(callback: () => void): void {
-  process.nextTick(callback);
+  // A tick asked for in a tick runs before the microtasks; one asked for in a microtask after all.
+  queueMicrotask(() => {
+    process.nextTick(callback);
+  });
 }

@@ -1,0 +1,95 @@
+// Log follower: what a lane makes of its log: the fold of it, and what it tells its callers, which
+// is what it tells the oracle.
+// Owns: the folded state of one tenure, and the records it knows from head on.
+// Does not own: the log.
+import type { Failure } from "../base/failure.ts";
+import type { Change, CommandEntry } from "../grid/log-record.ts";
+import type { AppendFate } from "../grid/log-state.ts";
+import type { ChainedRecord, PartitionLogListener } from "../grid/partition-log.ts";
+import { FoldedState } from "./folded-state.ts";
+import { numberSpace, type LogOracle } from "./log-oracle.ts";
+import type { KnownRecord } from "./log-trimmer.ts";
+
+const noRecord: KnownRecord = { type: "changes", entries: [], segments: [] };
+
+/** A command's entry that leaves its number for ever, and shows by `last` in what order. */
+export function numberedEntry(number: number): CommandEntry {
+  const changes = [
+    { space: numberSpace, key: String(number), value: number },
+    { space: "last", key: String(number % 3), value: number % 7 === 0 ? null : number },
+  ];
+  return { sender: null, number, confirmed: 0, attempt: 0, changes, reply: null };
+}
+
+export class LogFollower implements PartitionLogListener<CommandEntry> {
+  readonly state = new FoldedState();
+  readonly records = new Map<number, KnownRecord>();
+  readonly #oracle: LogOracle;
+  #loaded: ChainedRecord[] = [];
+  epoch = 0;
+  /** Position of the last durable record. */
+  last = 0;
+  durableRecords = 0;
+  phase: "idle" | "opening" | "serving" = "opening";
+
+  constructor(oracle: LogOracle) {
+    this.#oracle = oracle;
+  }
+
+  reset(): void {
+    this.state.clear();
+    this.records.clear();
+    this.#loaded = [];
+  }
+
+  segment(changes: readonly Change[]): void {
+    this.state.apply(changes);
+  }
+
+  loaded(record: ChainedRecord): void {
+    const { body } = record.record;
+    if (body.type === "checkpoint" && this.#loaded.length === 0)
+      this.state.applyEntries(body.delta);
+    this.#loaded.push(record);
+    this.#remember(record);
+  }
+
+  serving(claim: ChainedRecord): void {
+    this.phase = "serving";
+    this.epoch = claim.record.position;
+    this.#oracle.serving(claim, this.#loaded, this.state);
+    this.#remember(claim);
+    this.#loaded = [];
+  }
+
+  durable(record: ChainedRecord, entries: readonly CommandEntry[]): void {
+    this.#oracle.acknowledged(record);
+    this.durableRecords++;
+    this.#remember(record);
+    for (const entry of entries) this.#oracle.settled(entry.number, "durable");
+  }
+
+  stopped(
+    reason: Failure,
+    inFlight: readonly CommandEntry[],
+    fate: AppendFate,
+    waiting: readonly CommandEntry[],
+  ): void {
+    this.phase = "idle";
+    this.#oracle.stopped(reason);
+    for (const entry of inFlight) this.#oracle.settled(entry.number, fate);
+    for (const entry of waiting) this.#oracle.settled(entry.number, "notApplied");
+  }
+
+  #remember({ record }: ChainedRecord): void {
+    const { body, position } = record;
+    this.last = position;
+    if (body.type === "changes") {
+      this.state.applyEntries(body.entries);
+      this.records.set(position, { ...noRecord, entries: body.entries });
+    } else {
+      const segments = body.type === "checkpoint" ? body.segments : [];
+      this.records.set(position, { type: body.type, entries: [], segments });
+    }
+  }
+}

@@ -1,0 +1,234 @@
+// Log oracle: what must be true of a partition's log, judged from outside: from what lanes told
+// their callers, and from the bytes that the members hold. It shares no code with the engine but
+// the record format.
+// Owns: the canonical log (what was ever acknowledged, or served upon), the invariants I1–I4, I7
+// and I8 of docs/log-protocol.md §3, and the list of what broke them.
+// Does not own: how the log is written.
+import { failureKinds, type Failure, type FailureCode } from "../base/failure.ts";
+import { generationMapName, headKey, recordKey, segmentKey } from "../grid/grid-keys.ts";
+import {
+  checksum,
+  decodeHead,
+  decodeRecord,
+  decodeSegment,
+  type LogRecord,
+} from "../grid/log-record.ts";
+import type { AppendFate } from "../grid/log-state.ts";
+import type { ChainedRecord } from "../grid/partition-log.ts";
+import { FoldedState } from "./folded-state.ts";
+import { storedKey, type Replica } from "./replica-store.ts";
+
+/** The space that holds every entry's number: nothing that was applied is ever overwritten. */
+export const numberSpace = "numbers";
+
+interface Link {
+  readonly checksum: string;
+  /** Digest of the fold of all records up to this one. */
+  readonly digest: string;
+}
+
+/** Codes with which a log may stop while the store stays within its failure bound. */
+const lawfulStops: ReadonlySet<FailureCode> = new Set(["NOT_OWNER", "CLAIM_BEATEN"]);
+
+export class LogOracle {
+  readonly #partition: number;
+  readonly #map: string;
+  readonly #links: Link[] = [];
+  readonly #folded = new FoldedState();
+  readonly #acknowledged = new Map<number, number>(); // position → epoch
+  readonly #validClaims = new Map<number, string>(); // position → checksum
+  readonly #fates = new Map<number, "durable" | AppendFate>();
+  readonly #decoded = new WeakMap<Buffer, { record: LogRecord; checksum: string }>();
+  /** What was broken, in words; empty in a good run. */
+  readonly violations: string[] = [];
+
+  constructor(partition: number, generation: number) {
+    this.#partition = partition;
+    this.#map = generationMapName(generation);
+  }
+
+  get acknowledgedRecords(): number {
+    return this.#acknowledged.size;
+  }
+
+  violate(what: string): void {
+    if (this.violations.length < 20) this.violations.push(what);
+  }
+
+  /** An owner begins to serve under `claim`, from what it loaded (head's record first). */
+  serving(claim: ChainedRecord, loaded: readonly ChainedRecord[], state: FoldedState): void {
+    const x = claim.record.position;
+    for (const record of loaded) this.#know(record, "loaded");
+    const before = this.#links[x - 1];
+    if (before === undefined) this.violate(`I1: claim ${String(x)} serves without what precedes`);
+    else if (before.digest !== state.digest) {
+      this.violate(`I1: the state loaded for claim ${String(x)} is not the fold of the log`);
+    }
+    this.#know(claim, "claim");
+    this.#validClaims.set(x, claim.checksum.toString("hex"));
+    for (const [position, epoch] of this.#acknowledged) {
+      if (position > x && epoch < x) {
+        this.violate(`I4: ${String(position)} of epoch ${String(epoch)} behind claim ${String(x)}`);
+      }
+    }
+  }
+
+  /** An owner told its callers that this record is durable. */
+  acknowledged(record: ChainedRecord): void {
+    const { position, epoch } = record.record;
+    this.#know(record, "acknowledged");
+    this.#acknowledged.set(position, epoch);
+    for (const claim of this.#validClaims.keys()) {
+      if (claim > epoch && claim < position) {
+        this.violate(`I4: ${String(position)} acknowledged behind claim ${String(claim)}`);
+      }
+    }
+  }
+
+  /** What an entry's caller was told; each is told once. */
+  settled(number: number, fate: "durable" | AppendFate): void {
+    if (this.#fates.has(number)) this.violate(`L9: entry ${String(number)} was settled twice`);
+    this.#fates.set(number, fate);
+    if (fate === "notApplied" && this.#folded.has(numberSpace, String(number))) {
+      this.violate(`I8: entry ${String(number)} is called not applied, and is in the log`);
+    }
+  }
+
+  stopped(reason: Failure): void {
+    if (lawfulStops.has(reason.code)) return;
+    if (failureKinds[reason.code] === "retryable") return; // the run itself closed it
+    this.violate(`I7: ${reason.code}: ${reason.message}`);
+  }
+
+  /** Every live copy, taken as the primary, must hold everything (I1, I3). */
+  audit(replicas: readonly Replica[], when: string): void {
+    for (const [index, replica] of replicas.entries()) {
+      this.#auditReplica(replica, `${when}, copy ${String(index)}`);
+    }
+  }
+
+  #know(record: ChainedRecord, how: string): void {
+    const { position, body } = record.record;
+    const bytes = record.checksum.toString("hex");
+    const known = this.#links[position];
+    if (known !== undefined) {
+      if (known.checksum !== bytes) this.violate(`I2: two values at ${String(position)} (${how})`);
+      return;
+    }
+    if (position !== this.#links.length) {
+      this.violate(`I3: ${how} ${String(position)}, ${String(this.#links.length)} is unknown`);
+      return;
+    }
+    if (body.type === "changes") this.#foldEntries(record.record);
+    this.#links.push({ checksum: bytes, digest: this.#folded.digest });
+  }
+
+  #foldEntries({ position, body }: LogRecord): void {
+    if (body.type !== "changes") return;
+    for (const entry of body.entries) {
+      const number = String(entry.number);
+      if (this.#folded.has(numberSpace, number)) this.violate(`entry ${number} is there twice`);
+      if (this.#fates.get(entry.number) === "notApplied") {
+        this.violate(`I8: entry ${number}, called not applied, is at ${String(position)}`);
+      }
+      this.#folded.apply(entry.changes);
+    }
+  }
+
+  #auditReplica(replica: Replica, where: string): void {
+    const headBytes = replica.get(storedKey(this.#map, headKey(this.#partition)));
+    const head = headBytes === undefined ? null : decodeHead(headBytes);
+    if (head === null) {
+      this.violate(`I3: no head (${where})`);
+      return;
+    }
+    const state = new FoldedState();
+    const tail = this.#walk(replica, head, state, where);
+    const known = this.#links[tail];
+    if (known !== undefined && known.digest !== state.digest) {
+      this.violate(`I1: fold up to ${String(tail)} differs (${where})`);
+    }
+    for (const position of this.#acknowledged.keys()) {
+      if (position > tail) this.violate(`I1: acknowledged ${String(position)} is gone (${where})`);
+    }
+    this.#auditClaims(replica, where);
+    this.#auditHole(replica, tail, where);
+    for (const [number, fate] of this.#fates) {
+      if (fate === "notApplied" && state.has(numberSpace, String(number))) {
+        this.violate(`I8: entry ${String(number)}, called not applied, is in the log (${where})`);
+      }
+    }
+  }
+
+  /** Folds what a loader would find from head on; the position of the last record. */
+  #walk(replica: Replica, head: number, state: FoldedState, where: string): number {
+    let chain: string | null = null;
+    for (let position = head; ; position++) {
+      const found = this.#read(replica, position);
+      if (found === null) {
+        if (position === head) this.violate(`I3: head names ${String(head)} (${where})`);
+        return position - 1;
+      }
+      const { record } = found;
+      if (chain !== null && record.previous.toString("hex") !== chain) {
+        this.violate(`I3: the chain is broken at ${String(position)} (${where})`);
+        return position - 1;
+      }
+      chain = found.checksum;
+      const known = this.#links[position];
+      if (known !== undefined && known.checksum !== chain) {
+        this.violate(`I2: another value at ${String(position)} (${where})`);
+      }
+      if (record.body.type === "changes") state.applyEntries(record.body.entries);
+      if (position === head) this.#foldBase(replica, record, state, where);
+    }
+  }
+
+  #foldBase(replica: Replica, record: LogRecord, state: FoldedState, where: string): void {
+    const { body, position } = record;
+    if (body.type === "genesis") return;
+    if (body.type !== "checkpoint") {
+      this.violate(`I3: head names ${String(position)}, a ${body.type} (${where})`);
+      return;
+    }
+    for (const { epoch, checkpoint, segment } of body.segments) {
+      const key = segmentKey(this.#partition, epoch, checkpoint, segment);
+      const stored = replica.get(storedKey(this.#map, key));
+      if (stored === undefined) this.violate(`I3: segment of ${String(position)} (${where})`);
+      else state.apply(decodeSegment(stored) ?? []);
+    }
+    state.applyEntries(body.delta);
+  }
+
+  #auditClaims(replica: Replica, where: string): void {
+    for (const [position, bytes] of this.#validClaims) {
+      if (this.#read(replica, position)?.checksum !== bytes) {
+        this.violate(`I6: claim ${String(position)} is gone (${where})`);
+      }
+    }
+  }
+
+  #auditHole(replica: Replica, tail: number, where: string): void {
+    const first = storedKey(this.#map, recordKey(this.#partition, tail + 1));
+    const beyond = storedKey(this.#map, recordKey(this.#partition, Number.MAX_SAFE_INTEGER));
+    for (const key of replica.keys()) {
+      if (key >= first && key <= beyond) {
+        this.violate(`I3: a record behind the hole at ${String(tail + 1)} (${where})`);
+        return;
+      }
+    }
+  }
+
+  #read(replica: Replica, position: number): { record: LogRecord; checksum: string } | null {
+    const stored = replica.get(storedKey(this.#map, recordKey(this.#partition, position)));
+    if (stored === undefined) return null;
+    let decoded = this.#decoded.get(stored);
+    if (decoded === undefined) {
+      const record = decodeRecord(stored);
+      if (record === null) return null;
+      decoded = { record, checksum: checksum(stored).toString("hex") };
+      this.#decoded.set(stored, decoded);
+    }
+    return decoded;
+  }
+}

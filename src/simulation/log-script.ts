@@ -1,0 +1,233 @@
+// Log script: a schedule written out by hand: lanes as bare state machines over explicit copies,
+// where the writer of the schedule says what happens to each call, one after the other.
+// Owns: the lanes' states, what became of each call. Does not own: what is right (log-oracle.ts).
+// For the shortest ways in which a wrong engine loses something, which chance seldom finds.
+import { assert, must } from "../base/assert.ts";
+import { generationMapName, headKey, recordKey } from "../grid/grid-keys.ts";
+import { stepLog } from "../grid/log-machine.ts";
+import { encodeHead, encodeRecord, type RecordBody } from "../grid/log-record.ts";
+import { everyRule, type LogRules } from "../grid/log-rules.ts";
+import {
+  initialLogState,
+  type LogEvent,
+  type LogOutput,
+  type LogPhase,
+  type LogState,
+} from "../grid/log-state.ts";
+import type { LogAnswer, LogCall } from "../grid/log-write.ts";
+import { LogFollower, numberedEntry } from "./log-follower.ts";
+import { LogOracle } from "./log-oracle.ts";
+import { ReplicaStore, type StoreCall, type StoreValue } from "./replica-store.ts";
+
+const partition = 0;
+const generation = 1;
+const gridId = "scripted";
+const map = generationMapName(generation);
+const stepsMax = 200;
+
+/** What a call becomes in between store and machine: a place for a wrong engine. */
+export type AnswerFilter = (lane: ScriptLane, call: LogCall, value: StoreValue) => StoreValue;
+
+const asItIs: AnswerFilter = (_lane, _call, value) => value;
+
+export class LogScript {
+  readonly copies: ReplicaStore;
+  readonly oracle = new LogOracle(partition, generation);
+
+  constructor(options: { copies?: number } = {}) {
+    this.copies = new ReplicaStore(options.copies ?? 2);
+    this.everywhere({ op: "putIfAbsent", key: headKey(partition), value: encodeHead(0) });
+    const genesis = { gridId, generation, partitions: 1, partition };
+    const record = {
+      position: 0,
+      epoch: 0,
+      token: gridId,
+      timeMs: 0,
+      previous: Buffer.alloc(0),
+      body: { type: "genesis", genesis },
+    } as const;
+    this.everywhere({
+      op: "putIfAbsent",
+      key: recordKey(partition, 0),
+      value: encodeRecord(record),
+    });
+  }
+
+  lane(name: string, options: { rules?: LogRules; token?: string; filter?: AnswerFilter } = {}) {
+    const { rules = everyRule, token = name, filter = asItIs } = options;
+    const config = { partition, gridId, generation, lane: name, token, rules };
+    return new ScriptLane(this, initialLogState(config), filter);
+  }
+
+  /** Executes a call on every copy. */
+  everywhere(call: StoreCall): StoreValue {
+    return this.copies.execute(map, call, () => true).value;
+  }
+
+  /** Executes a call on the primary alone; nobody is told. */
+  onPrimaryAlone(call: StoreCall): StoreValue {
+    return this.copies.execute(map, call, () => false).value;
+  }
+
+  /** Moves head as its owner does, definitely, and trims what lies behind it, claims excepted. */
+  moveHeadAndTrim(lane: ScriptLane, from: number, to: number): void {
+    const moved = this.everywhere({
+      op: "replaceIfSame",
+      key: headKey(partition),
+      expected: encodeHead(from),
+      value: encodeHead(to),
+    });
+    assert(moved === true, "head was where the schedule says");
+    for (let position = Math.max(1, from); position < to; position++) {
+      const type = lane.follower.records.get(position)?.type;
+      if (type !== "claim") this.everywhere({ op: "delete", key: recordKey(partition, position) });
+    }
+  }
+
+  losePrimary(): void {
+    this.copies.losePrimary();
+  }
+
+  /** What is broken, after each live copy was looked at. */
+  verdict(): readonly string[] {
+    this.oracle.audit(this.copies.replicas, "at the end");
+    return this.oracle.violations;
+  }
+}
+
+export class ScriptLane {
+  readonly follower: LogFollower;
+  readonly #script: LogScript;
+  readonly #filter: AnswerFilter;
+  #state: LogState;
+  #inFlight: readonly number[] = [];
+
+  constructor(script: LogScript, state: LogState, filter: AnswerFilter) {
+    this.#script = script;
+    this.#state = state;
+    this.#filter = filter;
+    this.follower = new LogFollower(script.oracle);
+  }
+
+  get state(): LogState {
+    return this.#state;
+  }
+
+  get phase(): string {
+    const { phase } = this.#state;
+    return "write" in phase ? `${phase.name}.${phase.write.stage}` : phase.name;
+  }
+
+  /** The call that is out; executing it later is a duplicate, or an arrival after the deadline. */
+  get call(): LogCall {
+    return must(this.#state.call, () => `no call is out in ${this.phase}`);
+  }
+
+  open(): this {
+    return this.#dispatch({ kind: "open" });
+  }
+
+  /** Appends an entry of that number; its first call is out afterwards. */
+  append(number: number): this {
+    this.#inFlight = [number];
+    return this.#dispatch(appendEvent({ type: "changes", entries: [numberedEntry(number)] }));
+  }
+
+  /** Appends a checkpoint record that carries the whole state by itself. */
+  appendCheckpoint(): this {
+    const delta = [{ ...numberedEntry(0), changes: this.follower.state.changes() }];
+    return this.#dispatch(appendEvent({ type: "checkpoint", segments: [], delta }));
+  }
+
+  /** The call that is out is executed on every copy, and answered. */
+  step(): this {
+    return this.answer(this.#script.everywhere(this.call));
+  }
+
+  /** Steps until that phase's call is out and not yet executed. */
+  until(phase: LogPhase["name"] | `${string}.${"put" | "own" | "other"}`): this {
+    for (let step = 0; this.phase !== phase; step++) {
+      assert(step < stepsMax && this.#state.call !== null, () => `${phase}: ended ${this.phase}`);
+      this.step();
+    }
+    return this;
+  }
+
+  /** Steps until no call is out: it serves, or it has stopped. */
+  rest(): this {
+    for (let step = 0; this.#state.call !== null; step++) {
+      assert(step < stepsMax, () => `no rest in ${this.phase}`);
+      this.step();
+    }
+    return this;
+  }
+
+  /** The call is executed nowhere, and its outcome unknown. */
+  lost(): this {
+    return this.#answered({ known: false });
+  }
+
+  /** The call is executed on every copy, and its answer lost. */
+  answerLost(): this {
+    this.#script.everywhere(this.call);
+    return this.lost();
+  }
+
+  /** The call reaches the primary and no backup: its outcome is unknown. */
+  onPrimaryAlone(): this {
+    this.#script.onPrimaryAlone(this.call);
+    return this.lost();
+  }
+
+  answer(value: StoreValue): this {
+    return this.#answered({ known: true, value: this.#filter(this, this.call, value) });
+  }
+
+  /** A lane that goes on from this one's state as it is now: what a wrong driver might do. */
+  twin(state: LogState): ScriptLane {
+    return new ScriptLane(this.#script, state, this.#filter);
+  }
+
+  #answered(answer: LogAnswer): this {
+    return this.#dispatch({ kind: "answer", answer, wallMs: 0 });
+  }
+
+  #dispatch(event: LogEvent): this {
+    const { state, outputs } = stepLog(this.#state, event);
+    this.#state = state;
+    for (const output of outputs) this.#tell(output);
+    return this;
+  }
+
+  #tell(output: LogOutput): void {
+    const { follower } = this;
+    switch (output.kind) {
+      case "call":
+        break;
+      case "reset":
+        follower.reset();
+        break;
+      case "segment":
+        follower.segment(output.changes);
+        break;
+      case "loaded":
+        follower.loaded(output);
+        break;
+      case "serving":
+        follower.serving({ record: output.claim, checksum: output.checksum });
+        break;
+      case "durable":
+        follower.durable(output, this.#inFlight.map(numberedEntry));
+        this.#inFlight = [];
+        break;
+      case "stopped":
+        follower.stopped(output.failure, this.#inFlight.map(numberedEntry), output.append, []);
+        this.#inFlight = [];
+        break;
+    }
+  }
+}
+
+function appendEvent(body: RecordBody): LogEvent {
+  return { kind: "append", body, wallMs: 0 };
+}

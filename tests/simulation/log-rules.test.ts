@@ -1,0 +1,135 @@
+// Goal: every rule of the log's protocol is needed, and its absence is seen. Method: each rule is
+// turned off once, or a bug is planted beside the machine; a schedule written by hand, or the
+// seeds, must then end in a violation; the engine as it is passes the same schedule.
+import { describe, expect, test } from "vitest";
+import { everyRule, type LogRules } from "../../src/grid/log-rules.ts";
+import { runLog } from "../../src/simulation/log-run.ts";
+import { noTrimmerBugs, type TrimmerBugs } from "../../src/simulation/log-trimmer.ts";
+import * as schedules from "./log-schedules.ts";
+
+function without(...rules: (keyof LogRules)[]): LogRules {
+  return { ...everyRule, ...Object.fromEntries(rules.map((rule) => [rule, false])) };
+}
+
+type Schedule = (rules: LogRules) => readonly string[];
+
+function expectCaught(schedule: Schedule, rules: LogRules, what: RegExp): void {
+  expect(schedule(everyRule)).toEqual([]);
+  expect(schedule(rules).join("\n")).toMatch(what);
+}
+
+describe("a rule left out", () => {
+  test("L1, L2: own answer taken as durable loses an acknowledged record", () => {
+    expectCaught(schedules.ownAppendUnconfirmed, without("confirmOwn"), /acknowledged 2 is gone/);
+  });
+
+  test("L1: an unconfirmed claim of one's own is served upon and vanishes", () => {
+    expectCaught(schedules.ownClaimUnconfirmed, without("confirmOwn"), /claim 1 is gone/);
+  });
+
+  test("L2: an unknown outcome taken as durable acknowledges what is nowhere", () => {
+    expectCaught(schedules.appendLost, without("definiteOnly"), /acknowledged 2 is gone/);
+  });
+
+  test("L3: beaten by an unconfirmed winner, the denied record lands after all", () => {
+    const denied = /entry 1, called not applied, is in the log/;
+    expectCaught(schedules.winnerVanishes, without("confirmOther"), denied);
+  });
+
+  test("L2: a vanished record given up as beaten lands after all", () => {
+    const denied = /entry 1, called not applied, is in the log/;
+    expectCaught(schedules.ownVanishes, without("repeatVanished"), denied);
+  });
+
+  test("L3: a claim built on an unconfirmed tail stands behind a hole", () => {
+    expectCaught(schedules.tailVanishes, without("helpTail"), /behind the hole at 2/);
+  });
+
+  test("L4: without head read after the claim, a claim on trimmed ground makes two owners", () => {
+    const twoOwners = /two values at 2[^]*3 of epoch 1 behind claim 2/;
+    expectCaught(schedules.claimOnTrimmedGround, without("readHeadAfterClaim"), twoOwners);
+  });
+
+  test("L5: neither chain nor head looked at, a late duplicate is folded", () => {
+    const neither = without("checkChain", "readHeadAfterLoad");
+    expectCaught(schedules.duplicateWhileLoading, neither, /not the fold of the log/);
+    // The model found, and this schedule shows: within the failure bound each alone suffices.
+    expect(schedules.duplicateWhileLoading(without("checkChain"))).toEqual([]);
+    expect(schedules.duplicateWhileLoading(without("readHeadAfterLoad"))).toEqual([]);
+  });
+
+  test("L5: the chain alone shows a record that was replaced beyond the failure bound", () => {
+    expectCaught(schedules.foreignRecordInLog, without("checkChain"), /not the fold of the log/);
+  });
+
+  test("L6: without head read when beaten, what was folded and trimmed is denied", () => {
+    const denied = /entry 2 is called not applied, and is in the log/;
+    expectCaught(schedules.beatenByVoidClaim, without("readHeadWhenBeaten"), denied);
+  });
+
+  test("L7: a hole taken for a loss while a predecessor trims is a false alarm", () => {
+    const alarm = /GRID_LOST.*record 2 is missing/;
+    expectCaught(schedules.trimWhileLoading, without("lossOnlyUnmoved"), alarm);
+  });
+});
+
+describe("a bug planted beside the machine", () => {
+  test("L8: a second append in flight is durable behind a hole", () => {
+    expect(schedules.twoAppendsInFlight(everyRule, false)).toEqual([]);
+    expect(schedules.twoAppendsInFlight(everyRule, true).join()).toMatch(/behind the hole at 2/);
+  });
+
+  test("identity is all bytes: the token alone takes an older record for one's claim", () => {
+    expect(schedules.tokenIdentity(everyRule, false)).toEqual([]);
+    expect(schedules.tokenIdentity(everyRule, true).join()).toMatch(/chain is broken at 3/);
+  });
+
+  test("L5: state folded from the scan holds a record that the log never had", () => {
+    const unchecked = without("checkChain");
+    expect(schedules.foldFromScan(everyRule, false)).toEqual([]);
+    expect(schedules.foldFromScan(unchecked, false)).toEqual([]);
+    expect(schedules.foldFromScan(unchecked, true).join()).toMatch(/not the fold of the log/);
+  });
+
+  test("claims stay: where one was trimmed, a sleeping owner's append is acknowledged", () => {
+    expect(schedules.claimTrimmed(everyRule, false)).toEqual([]);
+    expect(schedules.claimTrimmed(everyRule, true).join()).toMatch(/two values at 2/);
+  });
+
+  test("head moves by compare-and-set: a blind late move goes back to trimmed ground", () => {
+    expect(schedules.headMovedLate(everyRule, false)).toEqual([]);
+    expect(schedules.headMovedLate(everyRule, true).join()).toMatch(/head names 2/);
+  });
+});
+
+describe("the seeds see by chance what the schedules show", { timeout: 120_000 }, () => {
+  const seedsMax = 3000;
+
+  async function firstCaught(wrong: { rules?: LogRules; bugs?: TrimmerBugs }): Promise<number> {
+    for (let seed = 1; seed <= seedsMax; seed++) {
+      const { violations } = await runLog({ seed, ...wrong });
+      if (violations.length > 0) return seed;
+    }
+    return Infinity;
+  }
+
+  test.each([
+    "confirmOwn",
+    "definiteOnly",
+    "repeatVanished",
+    "helpTail",
+    "readHeadAfterClaim",
+    "lossOnlyUnmoved",
+  ] as const)("without %s", async (rule) => {
+    const seed = await firstCaught({ rules: without(rule) });
+    expect(seed).toBeLessThanOrEqual(seedsMax);
+    expect((await runLog({ seed })).violations).toEqual([]);
+  });
+
+  const bugs = Object.keys(noTrimmerBugs) as (keyof TrimmerBugs)[];
+  test.each(bugs)("with %s", async (bug) => {
+    const seed = await firstCaught({ bugs: { ...noTrimmerBugs, [bug]: true } });
+    expect(seed).toBeLessThanOrEqual(seedsMax);
+    expect((await runLog({ seed })).violations).toEqual([]);
+  });
+});

@@ -1,0 +1,221 @@
+// The shortest known ways in which a wrong engine loses something (docs/log-protocol.md §1, §5),
+// as schedules: each runs under given rules, and the oracle's verdict is empty where they hold.
+// Owns: the schedules. Does not own: which rule each is for (log-rules.test.ts).
+import { headKey, recordKey } from "../../src/grid/grid-keys.ts";
+import { checksum, decodeRecord, encodeHead } from "../../src/grid/log-record.ts";
+import type { LogRules } from "../../src/grid/log-rules.ts";
+import { LogScript, type AnswerFilter } from "../../src/simulation/log-script.ts";
+
+type Verdict = readonly string[];
+
+/** Lane a serves under the claim at 1. */
+function served(rules: LogRules, filter?: AnswerFilter) {
+  const script = new LogScript();
+  const options = filter === undefined ? { rules } : { rules, filter };
+  const lane = (name: string) => script.lane(name, options);
+  return { script, lane, a: lane("a").open().rest() };
+}
+
+/** Stored on the primary, answer lost; found again, acknowledged; the primary dies. */
+export function ownAppendUnconfirmed(rules: LogRules): Verdict {
+  const { script, a } = served(rules);
+  a.append(1).onPrimaryAlone().rest();
+  script.losePrimary();
+  return script.verdict();
+}
+
+export function ownClaimUnconfirmed(rules: LogRules): Verdict {
+  const script = new LogScript();
+  script.lane("a", { rules }).open().until("claim.put").onPrimaryAlone().rest();
+  script.losePrimary();
+  return script.verdict();
+}
+
+/** The request is lost; no copy ever saw it. */
+export function appendLost(rules: LogRules): Verdict {
+  const { script, a } = served(rules);
+  a.append(1).lost();
+  return script.verdict();
+}
+
+/** Beaten by a claim that dies with its primary; then the loser's own duplicate lands. */
+export function winnerVanishes(rules: LogRules): Verdict {
+  const { script, lane, a } = served(rules);
+  const late = a.append(1).call;
+  a.lost();
+  lane("b").open().until("claim.put").onPrimaryAlone(); // and b is heard of no more
+  a.rest();
+  script.losePrimary();
+  script.everywhere(late);
+  return script.verdict();
+}
+
+/** One's own record vanishes between being found and confirmed; then its duplicate lands. */
+export function ownVanishes(rules: LogRules): Verdict {
+  const { script, a } = served(rules);
+  const late = a.append(1).call;
+  a.onPrimaryAlone().until("append.own");
+  script.losePrimary();
+  a.rest();
+  script.everywhere(late);
+  return script.verdict();
+}
+
+/** A claim is built on a tail that dies with its primary. */
+export function tailVanishes(rules: LogRules): Verdict {
+  const { script, lane, a } = served(rules);
+  a.append(1).onPrimaryAlone();
+  const b = lane("b").open().until("headAfterClaim");
+  script.losePrimary();
+  b.rest();
+  return script.verdict();
+}
+
+/** A claimer sleeps; the owner checkpoints, moves head and trims what it wants to claim. */
+export function claimOnTrimmedGround(rules: LogRules): Verdict {
+  const { script, lane, a } = served(rules);
+  const c = lane("c").open().until("claim.put");
+  a.append(1).rest();
+  a.appendCheckpoint().rest();
+  script.moveHeadAndTrim(a, 0, 3);
+  c.rest();
+  return script.verdict();
+}
+
+/** A beaten claim's duplicate fills a trimmed position while somebody loads. */
+export function duplicateWhileLoading(rules: LogRules): Verdict {
+  const { script, lane, a } = served(rules);
+  const c = lane("c").open().until("claim.put");
+  const late = c.call;
+  a.append(1).rest();
+  c.rest(); // beaten
+  a.appendCheckpoint().rest();
+  const b = lane("b").open().until("loadRecords");
+  script.moveHeadAndTrim(a, 0, 3);
+  script.everywhere(late);
+  b.rest();
+  return script.verdict();
+}
+
+/** A former owner moves head and trims while somebody loads: a hole that is no loss. */
+export function trimWhileLoading(rules: LogRules): Verdict {
+  const { script, lane, a } = served(rules);
+  a.append(1).rest();
+  a.appendCheckpoint().rest();
+  const b = lane("b").open().until("loadRecords");
+  script.moveHeadAndTrim(a, 0, 3);
+  b.rest();
+  return script.verdict();
+}
+
+/** A record was helped into the log, folded and trimmed; a void claim then takes its place. */
+export function beatenByVoidClaim(rules: LogRules): Verdict {
+  const { script, lane, a } = served(rules);
+  a.append(1).rest();
+  const c = lane("c").open().until("claim.put"); // at 3, and it sleeps
+  a.append(2).answerLost(); // at 3 as well
+  const b = lane("b").open().rest();
+  b.appendCheckpoint().rest();
+  script.moveHeadAndTrim(b, 0, 5);
+  script.everywhere(c.call);
+  a.rest();
+  return script.verdict();
+}
+
+/** Beyond the failure bound: another's record lies in the log, and nobody trimmed. */
+export function foreignRecordInLog(rules: LogRules): Verdict {
+  const { script, lane, a } = served(rules);
+  const { call } = lane("c").open().until("claim.put");
+  a.append(1).rest();
+  a.append(2).rest();
+  if (call.op === "putIfAbsent") script.everywhere({ ...call, op: "put" });
+  const b = lane("b").open().rest();
+  return b.phase === "stopped" ? [] : script.verdict();
+}
+
+/** The second append leaves while the first one's outcome is unknown. */
+export function twoAppendsInFlight(rules: LogRules, planted: boolean): Verdict {
+  const { script, a } = served(rules);
+  const serving = a.state;
+  a.append(1).lost();
+  const { phase } = a.state;
+  if (planted && phase.name === "append") {
+    const chain = checksum(phase.write.value);
+    a.twin({ ...serving, next: serving.next + 1, chain })
+      .append(2)
+      .rest();
+  } else {
+    a.rest().append(2).rest();
+  }
+  return script.verdict();
+}
+
+/** Identity by the writer's token: two attempts of one lane share it. */
+export function tokenIdentity(rules: LogRules, planted: boolean): Verdict {
+  const script = new LogScript();
+  const filter: AnswerFilter = (lane, call, value) => {
+    const { phase } = lane.state;
+    if (!planted || !("write" in phase)) return value;
+    if (call.op === "replaceIfSame") return value === true || phase.write.stage === "own";
+    const isMine =
+      value instanceof Buffer && decodeRecord(value)?.token === lane.state.config.token;
+    return isMine ? phase.write.value : value;
+  };
+  const options = { rules, filter, token: "lane 1" };
+  const late = script.lane("a", options).open().rest().append(1).call;
+  const again = script.lane("a", options).open().until("claim.put");
+  script.everywhere(late);
+  again.rest();
+  if (again.phase === "serving") again.append(2).rest();
+  return script.verdict();
+}
+
+/** State folded from what was read before the claim: one record of it was never kept. */
+export function foldFromScan(rules: LogRules, planted: boolean): Verdict {
+  const scanned = new Map<string, Buffer | null>();
+  const filter: AnswerFilter = (lane, call, value) => {
+    if (!planted || call.op !== "getMany" || lane.state.config.lane !== "b") return value;
+    const values = value as (Buffer | null)[];
+    return call.keys.map((key, index) => {
+      const name = key.toString("hex");
+      if (lane.phase !== "findTail") return scanned.get(name) ?? values[index] ?? null;
+      const stored = values[index] ?? null;
+      if (stored !== null) scanned.set(name, stored);
+      return stored;
+    });
+  };
+  const { script, lane, a } = served(rules, filter);
+  a.append(1).onPrimaryAlone();
+  const b = lane("b").open().until("findTail").step(); // it saw the record at 2
+  script.losePrimary();
+  const c = lane("c").open().rest();
+  c.append(2).rest();
+  b.rest();
+  return script.verdict();
+}
+
+/** A sleeping owner's append meets the place of a claim. */
+export function claimTrimmed(rules: LogRules, planted: boolean): Verdict {
+  const { script, lane, a } = served(rules);
+  a.append(1);
+  const b = lane("b").open().rest();
+  b.appendCheckpoint().rest();
+  script.moveHeadAndTrim(b, 0, 3);
+  if (planted) script.everywhere({ op: "delete", key: recordKey(0, 2) });
+  a.rest();
+  return script.verdict();
+}
+
+/** A former owner's head move arrives late: blindly, or only where head is what it knew. */
+export function headMovedLate(rules: LogRules, planted: boolean): Verdict {
+  const { script, lane, a } = served(rules);
+  a.appendCheckpoint().rest();
+  const b = lane("b").open().rest();
+  b.appendCheckpoint().rest();
+  script.moveHeadAndTrim(b, 0, 4);
+  const [key, value] = [headKey(0), encodeHead(2)];
+  if (planted) script.everywhere({ op: "put", key, value });
+  else script.everywhere({ op: "replaceIfSame", key, expected: encodeHead(0), value });
+  lane("c").open().rest();
+  return script.verdict();
+}
