@@ -48,6 +48,8 @@ function shouldUpgradeCallback(request: IncomingMessage): boolean {
 
 export interface EdgeOptions {
   readonly application: Application;
+  /** Begins the ids of requests that bring none. */
+  readonly incarnation: string;
   readonly log: Logger;
   submit(
     command: string,
@@ -66,6 +68,7 @@ export class Edge {
   readonly #options: EdgeOptions;
   readonly #sockets = new Set<Socket>();
   #closing = false;
+  #numbered = 0;
 
   constructor(options: EdgeOptions) {
     this.#options = options;
@@ -78,6 +81,7 @@ export class Edge {
       routerOptions: { maxParamLength: 512 },
       forceCloseConnections: false,
       requestIdHeader: "x-request-id",
+      genReqId: () => `${options.incarnation}-${(this.#numbered++).toString()}`,
       // Our own doors take what their schema says: nothing is removed, nothing is converted.
       ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: true } },
     });

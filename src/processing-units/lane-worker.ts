@@ -23,6 +23,7 @@ import { openLog } from "./lane-log.ts";
 import { LaneMonitor } from "./lane-monitor.ts";
 import type { LaneEnd, LaneTask, MessageFromLane, MessageToLane } from "./lane-protocol.ts";
 import { Lane, type LaneListener } from "./lane.ts";
+import type { Respond } from "./partition.ts";
 import { loadApplication, tablesOf } from "./load-application.ts";
 
 const statusIntervalMs = 1000;
@@ -53,8 +54,9 @@ class LaneHost {
     this.#messenger = new Messenger({
       clock: systemClock,
       timers: systemTimers,
-      onRequest: (_peer, request, respond) => {
-        this.#lane.receive(request, respond);
+      onRequest: (peer, request, respond) => {
+        const { command, correlationId } = request;
+        this.#lane.receive(request, this.#followed({ command, correlationId, peer }, respond));
       },
     });
     this.#database = this.#newDatabase();
@@ -75,6 +77,7 @@ class LaneHost {
     this.#monitor = new LaneMonitor({ number: task.lane, lane: this.#lane, pump });
     this.#edge = new Edge({
       application,
+      incarnation: task.incarnation,
       log,
       submit: this.#submit,
       unitStatus: () => this.#monitor.unitStatus,
@@ -144,16 +147,27 @@ class LaneHost {
     this.#task.control.postMessage(message);
   }
 
-  readonly #submit: Lane["submit"] = (name, input, options, respond) => {
-    this.#lane.submit(name, input, options, (outcome) => {
-      // What can be tried again is counted by who asked; what cannot is worth a line.
+  readonly #submit: Lane["submit"] = (command, input, options, respond) => {
+    const { correlationId } = options;
+    this.#lane.submit(command, input, options, this.#followed({ command, correlationId }, respond));
+  };
+
+  /**
+   * Follows a command through the logs of the lanes it passes, by its correlation id: each step at
+   * level debug; where it failed, a warning. What can be tried again is counted by who asked.
+   */
+  #followed(what: object, respond: Respond): Respond {
+    const isFollowed = this.#log.isLevelEnabled("debug");
+    if (isFollowed) this.#log.debug(what, "command");
+    return (outcome) => {
       if (!outcome.ok && outcome.failure.kind !== "retryable") {
-        const { correlationId } = options;
-        this.#log.warn({ command: name, correlationId, failure: outcome.failure }, "command failed");
+        this.#log.warn({ ...what, failure: outcome.failure }, "command failed");
+      } else if (isFollowed) {
+        this.#log.debug({ ...what, ok: outcome.ok }, "command answered");
       }
       respond(outcome);
-    });
-  };
+    };
+  }
 
   #applicationEdge(): EdgeHooks {
     const hooks = this.#application.edge?.({

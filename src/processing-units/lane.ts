@@ -156,7 +156,13 @@ export class Lane {
     }
     if (owner === lane) {
       const deadlineAtMs = clock.monotonicMs() + deadlineMs;
-      this.#partition(partition).execute({ command: name, input, ack, deadlineAtMs, respond: settle });
+      this.#partition(partition).execute({
+        command: name,
+        input,
+        ack,
+        deadlineAtMs,
+        respond: settle,
+      });
       return;
     }
     const request = { command: name, input, partition, deadlineMs, ack, correlationId };

@@ -26,6 +26,7 @@ async function newEdge(outcome: Outcome<Value> = ok(1), more: Partial<EdgeOption
   const submitted: Submitted[] = [];
   const edge = new Edge({
     application: counterApplication,
+    incarnation: "i",
     log: pino({ level: "silent" }),
     submit: (name, input, options, respond) => {
       submitted.push({ name, input, options });

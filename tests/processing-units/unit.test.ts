@@ -19,6 +19,7 @@ const units: Unit[] = [];
 const folders: string[] = [];
 
 afterEach(async () => {
+  watchers.splice(0);
   await Promise.all(units.splice(0).map((unit) => unit.stop()));
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
 });
@@ -44,10 +45,24 @@ function start(options: Partial<UnitOptions> = {}) {
   });
 }
 
+const watchers: ((status: UnitStatus) => void)[] = [];
+
 async function started(options: Partial<UnitOptions> = {}): Promise<Unit> {
-  const unit = unwrap(await start(options));
+  const onStatus = (status: UnitStatus) => {
+    for (const watcher of watchers) watcher(status);
+  };
+  const unit = unwrap(await start({ ...options, onStatus }));
   units.push(unit);
   return unit;
+}
+
+/** Resolves with the first status from now on for which the condition holds. */
+function statusWhere(condition: (status: UnitStatus) => boolean): Promise<UnitStatus> {
+  return new Promise((resolve) => {
+    watchers.push((status) => {
+      if (condition(status)) resolve(status);
+    });
+  });
 }
 
 async function call(unit: Unit, name: string, input: object): Promise<[number, unknown]> {
@@ -64,11 +79,13 @@ class Ledger {
   readonly acknowledged = new Map<string, number>();
   readonly uncertain = new Map<string, number>();
   #going = true;
+  #awaited = { answers: 0, resolve: (): void => undefined };
 
-  get answers(): number {
-    let sum = 0;
-    for (const count of this.acknowledged.values()) sum += count;
-    return sum;
+  /** Resolves when so many more were acknowledged. */
+  more(answers: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#awaited = { answers, resolve };
+    });
   }
 
   stop(): void {
@@ -82,8 +99,11 @@ class Ledger {
         ([code]) => code,
         () => 0,
       );
-      if (status === 200) count(this.acknowledged, key);
-      else if (status !== 503) count(this.uncertain, key);
+      if (status === 200) {
+        count(this.acknowledged, key);
+        if (--this.#awaited.answers === 0) this.#awaited.resolve();
+      }
+      if (status !== 200 && status !== 503) count(this.uncertain, key);
     }
   }
 }
@@ -100,15 +120,12 @@ test.each(["memory:", "lmdb:", "lmdb:?sync=off"])(
     const ledger = new Ledger();
     const keys = Array.from({ length: 16 }, (_, key) => `key-${String(key)}`);
     const running = keys.map((key) => ledger.run(unit, key));
-    for (const lane of [0, 1, 0]) {
-      const { answers } = ledger;
-      const { restarts } = unit.refreshStatus();
-      await until(() => ledger.answers > answers + 50);
+    for (const [restarts, lane] of [0, 1, 0].entries()) {
+      await ledger.more(50);
       unit.killLane(lane);
-      await until(() => unit.refreshStatus().restarts > restarts);
+      await statusWhere((status) => status.restarts > restarts);
     }
-    const { answers } = ledger;
-    await until(() => ledger.answers > answers + 50);
+    await ledger.more(50);
     ledger.stop();
     await Promise.all(running);
     for (const key of keys) {
@@ -120,11 +137,6 @@ test.each(["memory:", "lmdb:", "lmdb:?sync=off"])(
     }
   },
 );
-
-/** Resolves when the condition holds; each look is one answered request or one turn. */
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setImmediate(resolve));
-}
 
 test("U2: stop and start again on the same folder goes on from the same data", async () => {
   const store = `lmdb:${join(newFolder(), "grid")}`;
@@ -139,14 +151,13 @@ test("U2: stop and start again on the same folder goes on from the same data", a
 });
 
 test("connections are spread evenly over the lanes; the status counts what they did", async () => {
-  const statuses: UnitStatus[] = [];
-  const unit = await started({ lanes: 4, onStatus: (status) => statuses.push(status) });
+  const unit = await started({ lanes: 4 });
   const url = `http://127.0.0.1:${String(unit.port)}/livez`;
+  const even = statusWhere(({ lanes }) => lanes.every(({ requests }) => requests === 10));
   await Promise.all(
     Array.from({ length: 40 }, () => fetch(url, { headers: { connection: "close" } })),
   );
-  await until(() => unit.refreshStatus().lanes.every(({ requests }) => requests === 10));
-  await until(() => statuses.length > 0);
+  expect((await even).lanes.length).toBe(4);
   const ready = await fetch(url.replace("livez", "readyz"));
   expect([ready.status, await ready.json()]).toEqual([200, { ready: true, waiting: [] }]);
 });
@@ -178,6 +189,7 @@ test("a lane that cannot start is a failure of the start, with nothing left runn
   await expect(start({ application: () => Promise.resolve(missing) })).rejects.toThrow(
     /no-such-application/,
   );
-  const refused = () => Promise.reject(new FailureError({ code: "CONFIG_INVALID", kind: "terminal", message: "x" }));
+  const refused = () =>
+    Promise.reject(new FailureError({ code: "CONFIG_INVALID", kind: "terminal", message: "x" }));
   await expect(start({ application: refused })).rejects.toThrow(FailureError);
 });
