@@ -167,8 +167,6 @@ export class Pump {
   /** One round of all there is to do. Returns why the database could not be reached, or null. */
   async #turn(): Promise<Failure | null> {
     this.#lookAtIdleRows();
-    const unsure = this.#inPhase("claim").length + this.#inPhase("check").length;
-    if (unsure > 0) this.#discardNext();
     const problem = (await this.#claimRows()) ?? (await this.#checkRows());
     if (problem !== null) return problem;
     const batch = this.#next ?? (await this.#form());
@@ -304,20 +302,23 @@ export class Pump {
   /** Reads what memory does not hold: after a take-over, and after the database was away (D6). */
   async #refill(): Promise<void> {
     const starved = [...this.#partitions.values()].filter(({ isStarved }) => isStarved);
-    if (starved.length === 0 || this.#heldBytes() >= limits.pumpMemoryBytesMax) return;
-    const share = Math.ceil(limits.pumpTransactionRecordsMax / starved.length);
-    const count = Math.min(limits.pumpReadRecords, share);
-    const reading = starved.map(async (partition) => {
+    const share = Math.ceil(limits.pumpTransactionRecordsMax / Math.max(1, starved.length));
+    await Promise.all(starved.map((partition) => this.#refillOne(partition, share)));
+  }
+
+  /** Reads up to `count` records in slices; ends early where memory is full or the log fails. */
+  async #refillOne(partition: PumpedPartition, count: number): Promise<void> {
+    const end = Math.min(partition.source.tail(), partition.heldTo + count);
+    while (partition.heldTo < end && this.#heldBytes() < limits.pumpMemoryBytesMax) {
       const from = partition.heldTo + 1;
-      const to = Math.min(partition.source.tail(), from + count - 1);
+      const to = Math.min(end, partition.heldTo + limits.pumpReadRecords);
       const records = await this.#readLog(partition, from, to, from);
       for (const record of records ?? []) {
         const problem = partition.hold(record, approximateBytes(record));
         if (problem !== null) this.#halt(partition, problem);
-        if (partition.phase === "halted") return;
       }
-    });
-    await Promise.all(reading);
+      if (records === null || partition.phase !== "pump") return;
+    }
   }
 
   /** Step 10. The batch after this one is formed meanwhile. */
@@ -348,7 +349,6 @@ export class Pump {
 
   #notWritten(batch: Batch, outcome: Outcome<WriteResult>): Failure | null {
     for (const { partition } of batch.parts) {
-      partition.unform();
       if (partition.phase === "pump") partition.phase = "check"; // D4
     }
     if (outcome.ok) return null;
