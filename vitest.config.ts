@@ -1,4 +1,5 @@
 // Test runner: where tests run, how long they may take, what is printed.
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
@@ -8,6 +9,11 @@ export default defineConfig({
     pool: "forks",
     // Clusters and databases bring threads and processes of their own.
     maxWorkers: 2,
+    // As the launcher sets them (bin/orrery.cjs).
+    env: {
+      MSGPACKR_NATIVE_ACCELERATION_DISABLED: "true",
+      NODE_COMPILE_CACHE: join(import.meta.dirname, "node_modules", ".cache", "orrery"),
+    },
     testTimeout: 30_000,
     hookTimeout: 30_000,
     reporters: ["default", "./tests/support/count-reporter.ts"],
