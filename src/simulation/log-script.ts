@@ -3,12 +3,13 @@
 // Owns: the lanes' states, what became of each call. Does not own: what is right (log-oracle.ts).
 // For the shortest ways in which a wrong engine loses something, which chance seldom finds.
 import { assert, must } from "../base/assert.ts";
-import { generationMapName, headKey, recordKey } from "../grid/grid-keys.ts";
+import { generationMapName, headKey, recordKey, segmentKey } from "../grid/grid-keys.ts";
 import { stepLog } from "../grid/log-machine.ts";
-import { encodeHead, encodeRecord, type RecordBody } from "../grid/log-record.ts";
+import { encodeHead, encodeRecord, encodeSegment, type RecordBody } from "../grid/log-record.ts";
 import { everyRule, type LogRules } from "../grid/log-rules.ts";
 import {
   initialLogState,
+  type AppendFate,
   type LogEvent,
   type LogOutput,
   type LogPhase,
@@ -101,6 +102,8 @@ export class ScriptLane {
   readonly #filter: AnswerFilter;
   #state: LogState;
   #inFlight: readonly number[] = [];
+  /** What became of the append in flight when it stopped. */
+  fate: AppendFate | null = null;
 
   constructor(script: LogScript, state: LogState, filter: AnswerFilter) {
     this.#script = script;
@@ -133,10 +136,18 @@ export class ScriptLane {
     return this.#dispatch(appendEvent({ type: "changes", entries: [numberedEntry(number)] }));
   }
 
-  /** Appends a checkpoint record that carries the whole state by itself. */
-  appendCheckpoint(): this {
-    const delta = [{ ...numberedEntry(0), changes: this.follower.state.changes() }];
-    return this.#dispatch(appendEvent({ type: "checkpoint", segments: [], delta }));
+  /** Appends a checkpoint record: the whole state, by itself or in a segment. */
+  appendCheckpoint(state: "inRecord" | "inSegment" = "inRecord"): this {
+    const { epoch, last: encodedAt } = this.follower;
+    const changes = this.follower.state.changes();
+    if (state === "inRecord") {
+      const delta = [{ ...numberedEntry(0), changes }];
+      return this.#dispatch(appendEvent({ type: "checkpoint", segments: [], delta }));
+    }
+    const key = segmentKey(partition, epoch, 0, 0);
+    this.#script.everywhere({ op: "putIfAbsent", key, value: encodeSegment(changes) });
+    const segments = [{ epoch, checkpoint: 0, segment: 0, encodedAt }];
+    return this.#dispatch(appendEvent({ type: "checkpoint", segments, delta: [] }));
   }
 
   /** The call that is out is executed on every copy, and answered. */
@@ -221,6 +232,7 @@ export class ScriptLane {
         this.#inFlight = [];
         break;
       case "stopped":
+        this.fate = output.append;
         follower.stopped(output.failure, this.#inFlight.map(numberedEntry), output.append, []);
         this.#inFlight = [];
         break;
