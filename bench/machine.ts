@@ -1,0 +1,111 @@
+// Machine: what it is, and how quiet it was while something was measured.
+// Owns: the environment of a result, the probes around each window. Does not own: what is measured.
+// A quiet machine still lies: the same work costs 5 % more or five times as much a minute later. So
+// a small fixed piece of work is timed before and after each window, and a window beside which it
+// took clearly longer than usual is marked.
+import { execFileSync } from "node:child_process";
+import { readFileSync, statfsSync } from "node:fs";
+import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os";
+import packageJson from "../package.json" with { type: "json" };
+
+export type Environment = Readonly<Record<string, string | number>>;
+
+/** How long a fixed piece of work took just now. */
+export interface Probe {
+  readonly aluMs: number;
+  readonly memoryMs: number;
+  readonly load1: number;
+  /** Share of the last ten seconds in which something waited for a processor; null: not told. */
+  readonly cpuPressurePercent: number | null;
+}
+
+const aluRounds = 20_000_000;
+const memoryKeys = 300_000;
+const memoryReads = 100_000;
+
+const scattered = new Map<number, number>();
+
+export function probe(): Probe {
+  if (scattered.size === 0) {
+    for (let key = 0; key < memoryKeys; key++) scattered.set(scatter(key), key);
+  }
+  return {
+    aluMs: timed(alu),
+    memoryMs: timed(memory),
+    load1: loadavg()[0] ?? 0,
+    cpuPressurePercent: cpuPressure(),
+  };
+}
+
+function timed(work: () => number): number {
+  const startMs = performance.now();
+  // Used, so that it cannot be left out as dead.
+  if (Number.isNaN(work())) throw new Error("a probe gives a number");
+  return performance.now() - startMs;
+}
+
+function alu(): number {
+  let mixed = 1;
+  for (let round = 0; round < aluRounds; round++) mixed = (Math.imul(mixed, 48271) + round) | 0;
+  return mixed;
+}
+
+function memory(): number {
+  let sum = 0;
+  for (let read = 0; read < memoryReads; read++) sum += scattered.get(scatter(read * 7)) ?? 0;
+  return sum;
+}
+
+function scatter(number: number): number {
+  return Math.imul(number, 0x9e3779b1) >>> 0;
+}
+
+function cpuPressure(): number | null {
+  const match = /some avg10=([\d.]+)/.exec(readText("/proc/pressure/cpu"));
+  return match === null ? null : Number(match[1]);
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return ""; // another system, or a kernel without it
+  }
+}
+
+/** What figures were measured on; `folder` is where stores lay. */
+export function environment(folder: string): Environment {
+  return {
+    orrery: packageJson.version,
+    commit: commit(),
+    node: process.version,
+    platform: `${process.platform} ${process.arch} ${release()}`,
+    cpu: cpus()[0]?.model.trim() ?? "unknown",
+    cores: availableParallelism(),
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    fileSystem: fileSystem(folder),
+  };
+}
+
+function commit(): string {
+  try {
+    const git = (...args: string[]) => execFileSync("git", args, { encoding: "utf8" }).trim();
+    const changed = git("status", "--porcelain", "--", "src", "bench") !== "";
+    return git("rev-parse", "--short", "HEAD") + (changed ? " and changes" : "");
+  } catch {
+    return "unknown";
+  }
+}
+
+const fileSystems: Readonly<Record<number, string>> = {
+  0xef53: "ext4",
+  0x58465342: "xfs",
+  0x9123683e: "btrfs",
+  0x01021994: "tmpfs (memory: a flush costs nothing)",
+  0x794c7630: "overlay",
+};
+
+function fileSystem(folder: string): string {
+  const { type } = statfsSync(folder);
+  return fileSystems[type] ?? `0x${type.toString(16)}`;
+}
