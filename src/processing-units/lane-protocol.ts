@@ -15,8 +15,8 @@ export interface LaneTask {
   readonly incarnation: string;
   readonly identity: GridIdentity;
   readonly application: ApplicationSource;
-  /** The store's URL, or the port behind which the main thread serves a memory store. */
-  readonly store: string | MessagePort;
+  /** The port behind which the main thread serves the store. */
+  readonly store: MessagePort;
   /** null: there is no database. */
   readonly database: PostgresAddress | null;
   readonly logFile: string | null;

@@ -5,13 +5,12 @@ import { isMainThread } from "node:worker_threads";
 import type { Logger } from "pino";
 import { assert } from "../base/assert.ts";
 import { systemClock } from "../base/clock.ts";
-import { FailureError, unwrap } from "../base/failure.ts";
+import { FailureError } from "../base/failure.ts";
 import { systemRandom } from "../base/random.ts";
 import { systemTimers } from "../base/timers.ts";
 import { PostgresDatabase } from "../data-pump/postgres-database.ts";
 import { Pump } from "../data-pump/pump.ts";
 import type { Store } from "../grid/store.ts";
-import { openStore } from "../grid/stores/open-store.ts";
 import { PortStore } from "../grid/stores/port-store.ts";
 import { Messenger } from "../messaging-grid/messenger.ts";
 import { staticOwners } from "../messaging-grid/owner-table.ts";
@@ -27,11 +26,6 @@ import type { Respond } from "./partition.ts";
 import { loadApplication, tablesOf } from "./load-application.ts";
 
 const statusIntervalMs = 1000;
-
-async function openLaneStore(task: LaneTask): Promise<Store> {
-  if (typeof task.store === "string") return unwrap(await openStore(task.store));
-  return new PortStore(task.store, systemTimers);
-}
 
 /** One lane and all that it is made of; lives as long as its task. */
 class LaneHost {
@@ -229,7 +223,7 @@ export default async function runLane(task: LaneTask): Promise<LaneEnd> {
   const log = openLog(task.logFile, task.logLevel, `lane-${String(task.lane)}`);
   try {
     const application = await loadApplication(task.application);
-    const store = await openLaneStore(task);
+    const store = new PortStore(task.store, systemTimers);
     return await new LaneHost(task, log, application, store).run();
   } catch (error) {
     log.error({ error: error instanceof Error ? error.stack : String(error) }, "lane failed");

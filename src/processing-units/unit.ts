@@ -4,7 +4,7 @@
 // Does not own: threads (lane-pool.ts), what a lane does (lane.ts), what the application is.
 // Invariants (docs/invariants.md):
 //   U2. A stop answers what is in flight, writes what is journaled, and only then ends.
-import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { MessageChannel } from "node:worker_threads";
 import type { Logger } from "pino";
 import { systemClock } from "../base/clock.ts";
 import { ok, type Outcome } from "../base/failure.ts";
@@ -215,35 +215,28 @@ function newPool(
   },
 ): LanePool {
   const random = systemRandom();
-  const inMemory = options.store === "memory:";
   const pool: LanePool = new LanePool({
     lanes: options.lanes,
     clock: systemClock,
     timers: systemTimers,
     log: parts.log,
     makeTask: (lane, control): TransferredTask => {
-      const ports: MessagePort[] = [];
-      let laneStore: string | MessagePort = options.store;
-      if (inMemory) {
-        // The values live in this thread: they outlive a lane, not the process.
-        const channel = new MessageChannel();
-        serveStore(parts.store, channel.port1, systemTimers);
-        laneStore = channel.port2;
-        ports.push(channel.port2);
-      }
+      // The store stays in this thread, whatever becomes of a lane's (docs/decisions/0002).
+      const channel = new MessageChannel();
+      serveStore(parts.store, channel.port1, systemTimers);
       const task = {
         lane,
         lanes: options.lanes,
         incarnation: newId(random),
         identity: parts.identity,
         application: parts.source,
-        store: laneStore,
+        store: channel.port2,
         database: parts.database.address,
         logFile: options.logFile,
         logLevel: options.logLevel,
         control,
       };
-      return { task, ports };
+      return { task, ports: [channel.port2] };
     },
     onReady: () => {
       parts.acceptor.open((socket) => pool.place(socket));
