@@ -13,6 +13,8 @@ export const limits = {
   keyBytesMax: 1024,
   /** One value, encoded. Larger: VALUE_TOO_LARGE, the command changes nothing. */
   valueBytesMax: 256 * 1024,
+  /** Objects and lists within one another in one value. Deeper: HANDLER_FAILED. */
+  valueDepthMax: 64,
   /** Changes of one command, encoded. Larger: VALUE_TOO_LARGE, the command changes nothing. */
   commandBytesMax: 512 * 1024,
   /** Changes that one record carries before the next batch begins. */

@@ -260,6 +260,6 @@ export class Lane {
 
   /** The pump's word that a partition must stop: the database proves that something is wrong. */
   halt(number: number, reason: Failure): void {
-    this.#partitions.get(number)?.halt(reason);
+    this.#partitions.get(number)?.close(reason);
   }
 }

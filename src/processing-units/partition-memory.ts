@@ -1,9 +1,11 @@
 // Partition memory: the entries of one partition's spaces, as the log says they are.
 // Owns: the maps. Does not own: when they change; it is a cache of the log, and dropped with it.
 // Invariants (docs/invariants.md):
-//   P2. Memory is the fold of the partition's changes in order, and of nothing else.
+//   P2. Memory is the fold of the partition's changes in order, and of nothing else: its values
+//       are frozen, whether they were put here or loaded from the log.
 import type { Change, CommandEntry, Value } from "../grid/log-record.ts";
 import type { Space } from "./space.ts";
+import { freezeLoaded } from "./value.ts";
 
 export class PartitionMemory {
   // null: write-only, its changes are journaled and written, and kept nowhere here.
@@ -35,8 +37,16 @@ export class PartitionMemory {
     }
   }
 
-  /** Applies what each command of a record changed, in order. */
+  /** Applies changes that were read from the log. */
+  load(changes: readonly Change[]): void {
+    for (const { space, value } of changes) {
+      if (this.#spaces.get(space) instanceof Map) freezeLoaded(value);
+    }
+    this.apply(changes);
+  }
+
+  /** Loads what each command of a record changed, in order. */
   fold(entries: readonly CommandEntry[]): void {
-    for (const entry of entries) this.apply(entry.changes);
+    for (const entry of entries) this.load(entry.changes);
   }
 }

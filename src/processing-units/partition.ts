@@ -42,11 +42,17 @@ export interface PartitionRequest {
   readonly respond: Respond;
 }
 
-/** A command that ran and is not yet journaled, with those that only read behind it. */
+/** An answer that may tell of changes which are not journaled yet. */
+interface Follower {
+  readonly respond: Respond;
+  readonly outcome: Outcome<Value>;
+}
+
+/** A command that ran and is not yet journaled, with those behind it that changed nothing. */
 interface PendingEntry extends CommandEntry {
   readonly respond: Respond | null;
   readonly result: Value;
-  followers: { readonly respond: Respond; readonly result: Value }[] | null;
+  followers: Follower[] | null;
 }
 
 /** What the lane is told of a partition. */
@@ -93,6 +99,7 @@ export class Partition {
   #epoch = 0;
   #journaled = 0;
   #last: PendingEntry | null = null;
+  #followers = 0;
   #closed = false;
 
   constructor(options: PartitionOptions) {
@@ -157,15 +164,14 @@ export class Partition {
 
   /** Stops for good: what is in flight becomes unknown, what waits is refused. */
   close(reason: Failure): void {
-    this.#closed = true;
-    this.#log.close(reason);
-  }
-
-  /** Stops for good, by the word of the data pump: the database proves that something is wrong. */
-  halt(reason: Failure): void {
     if (this.#phase === "halted") return;
     this.#closed = true;
     this.#log.close(reason);
+    if (this.#phase !== "starting") return;
+    // Between two logs: none is open that could say that it stopped.
+    this.#phase = "halted";
+    this.#reason = reason;
+    this.#refuseStarting();
   }
 
   #newLog(): PartitionLog<PendingEntry> {
@@ -174,7 +180,11 @@ export class Partition {
     return new PartitionLog<PendingEntry>({
       map,
       timers,
-      clock,
+      // One time for handlers and records: no handler saw a later one than a new owner starts at.
+      clock: {
+        wallMs: () => this.#reach(clock.wallMs()),
+        monotonicMs: () => clock.monotonicMs(),
+      },
       config: {
         partition,
         gridId: identity.gridId,
@@ -193,10 +203,10 @@ export class Partition {
         this.#memory = new PartitionMemory(this.#options.application.spaces);
       },
       segment: (changes) => {
-        this.#memory.apply(changes);
+        this.#memory.load(changes);
       },
       loaded: ({ record }) => {
-        this.#timeMs = record.timeMs;
+        this.#reach(record.timeMs);
         if (record.body.type === "changes") this.#memory.fold(record.body.entries);
         if (record.body.type === "checkpoint") this.#memory.fold(record.body.delta);
       },
@@ -221,7 +231,6 @@ export class Partition {
     this.#reason = null;
     this.#epoch = claim.record.epoch;
     this.#journaled = claim.record.position;
-    this.#timeMs = claim.record.timeMs;
     this.#servingSinceMs = this.#options.clock.monotonicMs();
     this.#options.events.serving(this, claim);
     for (let next = this.#starting.shift(); next !== undefined; next = this.#starting.shift()) {
@@ -240,29 +249,38 @@ export class Partition {
       request.respond(failed("COMMAND_UNKNOWN", `there is no command ${request.command}`));
       return;
     }
-    if (this.#log.unsettled >= limits.partitionCommandsWaitingMax) {
+    if (this.#log.unsettled + this.#followers >= limits.partitionCommandsWaitingMax) {
       request.respond(failed("OVERLOADED", "too many commands wait for their partition's journal"));
       return;
     }
-    this.#timeMs = Math.max(this.#timeMs, clock.wallMs());
     const tx = new BufferedTransaction({
       partition: this.number,
-      timeMs: this.#timeMs,
+      timeMs: this.#reach(clock.wallMs()),
       memory: this.#memory,
       random,
     });
     let result: Value;
     try {
       result = command.handle(tx, request.input);
-      if (isPromise(result)) throw new Error("a handler must be synchronous, it gave a promise");
+      if (isPromise(result)) {
+        result.then(undefined, () => undefined); // what the rest of it does is void
+        throw new Error("a handler must be synchronous, it gave a promise");
+      }
     } catch (error) {
-      tx.close();
-      request.respond({ ok: false, failure: handlerFailure(request.command, error) }); // P1
+      tx.close(); // P1
+      const outcome = { ok: false, failure: handlerFailure(request.command, error) } as const;
+      this.#follow({ respond: request.respond, outcome });
       return;
     }
     const { changes, bytes } = tx.close();
-    if (changes.length === 0) this.#answerRead(request.respond, result);
+    if (changes.length === 0) this.#follow({ respond: request.respond, outcome: ok(result) });
     else this.#append(request, changes, bytes, result);
+  }
+
+  /** The partition's time: it never goes back, whatever the wall clock does. */
+  #reach(timeMs: number): number {
+    this.#timeMs = Math.max(this.#timeMs, timeMs);
+    return this.#timeMs;
   }
 
   #append(
@@ -289,22 +307,26 @@ export class Partition {
     if (early) request.respond(ok(result));
   }
 
-  /** P3: what it read may still be on its way into the log; then the answer waits for it. */
-  #answerRead(respond: Respond, result: Value): void {
-    if (this.#last === null) respond(ok(result));
-    else (this.#last.followers ??= []).push({ respond, result });
+  /** P3: what it saw may still be on its way into the log; then the answer waits for it. */
+  #follow(follower: Follower): void {
+    if (this.#last === null) {
+      follower.respond(follower.outcome);
+      return;
+    }
+    (this.#last.followers ??= []).push(follower);
+    this.#followers++;
   }
 
   #journal(record: ChainedRecord, entries: readonly PendingEntry[], bytes: number): void {
     this.#journaled = record.record.position;
     if (entries.at(-1) === this.#last) this.#last = null;
-    this.#options.events.journaled(this, record, bytes);
     for (const entry of entries) {
       entry.respond?.(ok(entry.result));
-      if (entry.followers !== null) {
-        for (const follower of entry.followers) follower.respond(ok(follower.result));
-      }
+      if (entry.followers === null) continue;
+      this.#followers -= entry.followers.length;
+      for (const { respond, outcome } of entry.followers) respond(outcome);
     }
+    this.#options.events.journaled(this, record, bytes);
   }
 
   #stopped(
@@ -316,6 +338,7 @@ export class Partition {
     const wasServing = this.#phase === "serving";
     this.#memory = new PartitionMemory(this.#options.application.spaces); // P4
     this.#last = null;
+    this.#followers = 0;
     this.#reason = reason;
     this.#phase = this.#opensAgain(reason, wasServing) ? "starting" : "halted";
     const notApplied = failed("NOT_OWNER", `${reason.message}; nothing was changed, try again`);
@@ -376,7 +399,7 @@ function answerStopped(entry: PendingEntry, outcome: Outcome<never>): void {
   for (const follower of entry.followers) follower.respond(nothing);
 }
 
-function isPromise(value: unknown): boolean {
+function isPromise(value: unknown): value is PromiseLike<unknown> {
   return (
     typeof value === "object" &&
     value !== null &&

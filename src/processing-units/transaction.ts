@@ -82,6 +82,8 @@ export class BufferedTransaction implements Transaction {
       key.length * 3 <= limits.keyBytesMax || Buffer.byteLength(key) <= limits.keyBytesMax,
       () => `a key of ${space.name} is longer than ${String(limits.keyBytesMax)} bytes`,
     );
+    // The log would give it back as another key.
+    assert(key.isWellFormed(), () => `a key of ${space.name} has half of a surrogate pair`);
   }
 
   #change(change: Change, bytes: number): void {

@@ -2,14 +2,18 @@
 // Owns: which data is plain, the bound of its encoded size. Does not own: the encoding itself.
 // A value that was put belongs to the space: everyone who reads it sees the same object, so
 // nobody may change it, the handler that made it included.
+// Refused is also what the log would give back as something else: half of a surrogate pair, the
+// name `__proto__`, and nesting so deep that the record could not be written, or not read again.
 import { failure, FailureError } from "../base/failure.ts";
+import { limits } from "../base/limits.ts";
 import type { Value } from "../grid/log-record.ts";
 
 const numberBytes = 9;
 const headerBytes = 5;
 const shortString = 256;
 
-function stringBytes(text: string): number {
+function stringBytes(text: string, path: string): number {
+  if (!text.isWellFormed()) refuse(path, "a string with half of a surrogate pair");
   // Three bytes a character bound UTF-8; counting exactly pays only where it decides something.
   const bytes = text.length < shortString ? text.length * 3 : Buffer.byteLength(text);
   return headerBytes + bytes;
@@ -21,11 +25,14 @@ function refuse(path: string, what: string): never {
   );
 }
 
-function walkObject(value: object, path: string): number {
+function walkObject(value: object, path: string, depth: number): number {
+  if (depth > limits.valueDepthMax) {
+    refuse(path, `more than ${String(limits.valueDepthMax)} levels of objects and lists`);
+  }
   if (Array.isArray(value)) {
     let bytes = headerBytes;
     for (const [index, item] of value.entries()) {
-      bytes += walk(item, path === "" ? String(index) : `${path}.${String(index)}`);
+      bytes += walk(item, path === "" ? String(index) : `${path}.${String(index)}`, depth + 1);
     }
     return bytes;
   }
@@ -35,16 +42,18 @@ function walkObject(value: object, path: string): number {
   }
   let bytes = headerBytes;
   for (const name of Object.keys(value)) {
-    bytes += stringBytes(name);
-    bytes += walk((value as Record<string, unknown>)[name], path === "" ? name : `${path}.${name}`);
+    if (name === "__proto__") refuse(path, "a property called __proto__");
+    bytes += stringBytes(name, path);
+    const part = (value as Record<string, unknown>)[name];
+    bytes += walk(part, path === "" ? name : `${path}.${name}`, depth + 1);
   }
   return bytes;
 }
 
-function walk(value: unknown, path: string): number {
+function walk(value: unknown, path: string, depth: number): number {
   switch (typeof value) {
     case "string":
-      return stringBytes(value);
+      return stringBytes(value, path);
     case "number":
       if (!Number.isFinite(value)) refuse(path, String(value));
       return numberBytes;
@@ -55,7 +64,7 @@ function walk(value: unknown, path: string): number {
       return numberBytes;
     case "object": {
       if (value === null) return 1;
-      const bytes = walkObject(value, path);
+      const bytes = walkObject(value, path, depth);
       Object.freeze(value);
       return bytes;
     }
@@ -69,5 +78,12 @@ function walk(value: unknown, path: string): number {
  * encoded bytes. Throws FailureError (HANDLER_FAILED) where it is not plain data.
  */
 export function freezeValue(value: Value): number {
-  return walk(value, "");
+  return walk(value, "", 1);
+}
+
+/** Freezes a value that was read from the log: it was checked before it was put there. */
+export function freezeLoaded(value: Value): void {
+  if (value === null || typeof value !== "object") return;
+  for (const part of Object.values<Value>(value)) freezeLoaded(part);
+  Object.freeze(value);
 }

@@ -1,8 +1,9 @@
 // Goal: a partition answers what is journaled and nothing else, whatever happens to its log.
 // Method: real partitions on a memory store whose calls can be held; promises, no waiting.
+import { Type } from "typebox";
 import { expect, test } from "vitest";
 import { AssertionError } from "../../src/base/assert.ts";
-import { systemClock } from "../../src/base/clock.ts";
+import { systemClock, type Clock } from "../../src/base/clock.ts";
 import { failure, type Outcome } from "../../src/base/failure.ts";
 import { limits } from "../../src/base/limits.ts";
 import { seededRandom } from "../../src/base/random.ts";
@@ -11,6 +12,7 @@ import type { GridIdentity } from "../../src/grid/grid-directory.ts";
 import { generationMapName } from "../../src/grid/grid-keys.ts";
 import type { Value } from "../../src/grid/log-record.ts";
 import type { ByteMap } from "../../src/grid/store.ts";
+import { command, space, type Application } from "../../src/processing-units/application.ts";
 import { Partition, type PartitionEvents } from "../../src/processing-units/partition.ts";
 import { counterApplication } from "../support/counter-application.ts";
 import { HeldMap } from "../support/held-map.ts";
@@ -32,6 +34,7 @@ let incarnations = 0;
 function open(
   grid: { identity: GridIdentity; map: ByteMap },
   events: Partial<PartitionEvents> = {},
+  options: { application?: Application; clock?: Clock } = {},
 ): Opened {
   const serving = Promise.withResolvers<void>();
   const halting = Promise.withResolvers<string>();
@@ -55,6 +58,7 @@ function open(
       },
       ...events,
     },
+    ...options,
   });
   partition.open();
   return { partition, served: serving.promise, halted: halting.promise };
@@ -161,6 +165,120 @@ test("P4: closing answers what is in flight with unknown, what waits with not ap
   expect(code(await run(partition, "read", { key: "a" }))).toBe("SHUTTING_DOWN");
 });
 
+test("P3: a refusal that may come from what is not journaled waits for it, too", async () => {
+  const grid = await newGrid();
+  const held = new HeldMap(grid.map);
+  const { partition, served } = open({ ...grid, map: held });
+  await served;
+  held.hold("putIfAbsent");
+  const answered: string[] = [];
+  const add = run(partition, "add", { key: "a", by: 1 }).then(() => answered.push("add"));
+  const fails = run(partition, "add", { key: "a", by: 13 }).then(() => answered.push("fails"));
+  await held.waiting("putIfAbsent");
+  expect(answered).toEqual([]);
+  held.release("putIfAbsent");
+  await Promise.all([add, fails]);
+  expect(answered).toEqual(["add", "fails"]);
+});
+
+test("E2: reads behind a journal that hangs are refused at the limit, and none later", async () => {
+  const grid = await newGrid();
+  const held = new HeldMap(grid.map);
+  const { partition, served } = open({ ...grid, map: held });
+  await served;
+  for (let round = 0; round < 2; round++) {
+    held.hold("putIfAbsent");
+    const add = run(partition, "add", { key: "a", by: 1 });
+    const reads = Array.from({ length: limits.partitionCommandsWaitingMax - 1 }, () =>
+      run(partition, "read", { key: "a" }),
+    );
+    expect(code(await run(partition, "read", { key: "a" }))).toBe("OVERLOADED");
+    held.release("putIfAbsent");
+    const answers = await Promise.all([add, ...reads]);
+    expect(new Set(answers.map(code))).toEqual(new Set([`value ${String(round + 1)}`]));
+  }
+});
+
+test("P4: a partition that is closed while it waits to open again refuses what waits", async () => {
+  const { partition, served } = open(await newGrid());
+  await served;
+  partition.log.close(failure("PARTITION_STOPPED", "planted"));
+  expect(partition.phase).toBe("starting");
+  const waiting = run(partition, "read", { key: "a" });
+  partition.close(failure("SHUTTING_DOWN", "stopping"));
+  expect(code(await waiting)).toBe("SHUTTING_DOWN");
+  expect(partition.phase).toBe("halted");
+});
+
+const things = space<{ n: number }>({ name: "things" });
+const noInput = { input: Type.Object({}), routeBy: () => "" };
+const careless: Application = {
+  name: "careless",
+  spaces: [things],
+  commands: {
+    put: command({
+      ...noInput,
+      handle: (tx) => {
+        tx.put(things, "a", { n: 1 });
+        return tx.timeMs;
+      },
+    }),
+    mutate: command({
+      ...noInput,
+      handle: (tx) => {
+        const thing = tx.get(things, "a");
+        if (thing !== undefined) thing.n = 2;
+        return null;
+      },
+    }),
+    late: command({
+      ...noInput,
+      handle: (tx) => {
+        const work = Promise.resolve().then(() => {
+          tx.put(things, "a", { n: 3 });
+        });
+        return work as never;
+      },
+    }),
+    time: command({ ...noInput, handle: (tx) => tx.timeMs }),
+  },
+};
+
+test("P2: what was loaded from the log cannot be changed, just as what was put", async () => {
+  const grid = await newGrid();
+  const first = open(grid, {}, { application: careless });
+  await first.served;
+  await run(first.partition, "put", {});
+  const second = open(grid, {}, { application: careless });
+  await second.served;
+  expect(code(await run(second.partition, "mutate", {}))).toBe("HANDLER_FAILED");
+  expect([...second.partition.entries("things")]).toEqual([["a", { n: 1 }]]);
+});
+
+test("P1: what a handler does after it gave a promise is void, and harms nobody", async () => {
+  // An unhandled rejection would fail this test, and end a lane.
+  const { partition, served } = open(await newGrid(), {}, { application: careless });
+  await served;
+  expect(code(await run(partition, "late", {}))).toBe("HANDLER_FAILED");
+  expect([...partition.entries("things")]).toEqual([]);
+});
+
+test("P2: time never goes back in a partition, not over a new owner, when the clock does", async () => {
+  const grid = await newGrid();
+  const held = new HeldMap(grid.map);
+  let wallMs = 2 ** 42;
+  const clock: Clock = { ...systemClock, wallMs: () => wallMs };
+  const first = open({ ...grid, map: held }, {}, { application: careless, clock });
+  await first.served;
+  wallMs += 60_000;
+  const seen = run(first.partition, "put", {});
+  wallMs -= 60_000; // before the record leaves
+  expect(code(await seen)).toBe(`value ${String(2 ** 42 + 60_000)}`);
+  const second = open(grid, {}, { application: careless, clock });
+  await second.served;
+  expect(code(await run(second.partition, "time", {}))).toBe(`value ${String(2 ** 42 + 60_000)}`);
+});
+
 test("acknowledgement `memory` answers before the journal has it", async () => {
   const grid = await newGrid();
   const held = new HeldMap(grid.map);
@@ -203,7 +321,8 @@ test("rule 2: a broken assertion stops the partition; it comes back from the log
     },
   });
   await served;
-  void run(partition, "add", { key: "a", by: 1 });
+  // P4: its change is durable, so it is told so, although its owner breaks at that moment.
+  expect(code(await run(partition, "add", { key: "a", by: 1 }))).toBe("value 1");
   expect(await halted.promise).toBe("PARTITION_STOPPED");
   expect(breakages).toBe(4);
   // The records are durable, only their owner's word was lost: nobody was told "not applied".

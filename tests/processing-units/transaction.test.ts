@@ -91,4 +91,6 @@ test("limits: a value, a command's changes and a key that are too large are refu
     for (let key = 0; key < 10; key++) tx.put(big, String(key), { text: half });
   }).toThrow(/what one command changes is too large/);
   expect(() => begin().get(stock, "k".repeat(limits.keyBytesMax + 1))).toThrow(/longer than/);
+  // Two such keys would be one after they were read from the log.
+  expect(() => begin().get(stock, "\ud800")).toThrow(/surrogate pair/);
 });

@@ -4,7 +4,9 @@ import fc from "fast-check";
 import { Packr } from "msgpackr";
 import { expect, test } from "vitest";
 import { FailureError } from "../../src/base/failure.ts";
+import { limits } from "../../src/base/limits.ts";
 import type { Value } from "../../src/grid/log-record.ts";
+import { decodeRecord, encodeRecord } from "../../src/grid/log-record.ts";
 import { freezeValue } from "../../src/processing-units/value.ts";
 
 const plain: fc.Arbitrary<Value> = fc.letrec<{ value: Value }>((tie) => ({
@@ -31,6 +33,32 @@ test("values: the bound of the size holds for all plain data", () => {
   );
 });
 
+const anyString = fc
+  .array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 4 })
+  .map((units) => String.fromCharCode(...units));
+const name = fc.oneof(anyString, fc.constant("__proto__"), fc.constant("constructor"));
+
+test("P2: what is kept is what the log gives back", () => {
+  const value = fc.letrec<{ value: Value }>((tie) => ({
+    value: fc.oneof({ maxDepth: 3 }, plain, anyString, fc.dictionary(name, tie("value"))),
+  })).value;
+  fc.assert(
+    fc.property(value, (kept) => {
+      try {
+        freezeValue(kept);
+      } catch (error) {
+        expect(error).toBeInstanceOf(FailureError);
+        return;
+      }
+      const entry = { sender: null, number: 0, confirmed: 0, attempt: 0, reply: null };
+      const changes = [{ space: "s", key: "k", value: kept }];
+      const body = { type: "changes", entries: [{ ...entry, changes }] } as const;
+      const header = { position: 1, epoch: 1, token: "t", timeMs: 1, previous: Buffer.alloc(16) };
+      expect(decodeRecord(encodeRecord({ ...header, body }))?.body).toEqual(body);
+    }),
+  );
+});
+
 test("values: what was kept cannot be changed, however deep", () => {
   const inner = [1, 2];
   const value = { list: inner, map: { a: 1 } };
@@ -45,6 +73,16 @@ class Money {
   readonly micros = 1;
 }
 
+function nested(levels: number): Value {
+  let value: Value = 0;
+  for (let level = 0; level < levels; level++) value = [value];
+  return value;
+}
+
+test("values: nesting is allowed up to its limit", () => {
+  expect(() => freezeValue(nested(limits.valueDepthMax))).not.toThrow();
+});
+
 const refused: readonly (readonly [string, unknown, RegExp])[] = [
   ["undefined", { a: undefined }, /undefined.* at a$/],
   ["a function", { a: [() => 1] }, /function.* at a\.0$/],
@@ -55,6 +93,10 @@ const refused: readonly (readonly [string, unknown, RegExp])[] = [
   ["a class instance", new Money(), /class Money/],
   ["a map", new Map(), /class Map/],
   ["bytes", Buffer.from("x"), /class Buffer/],
+  ["half of a surrogate pair", { a: "\ud800" }, /surrogate pair at a$/],
+  ["half a pair in a name", { "\udfff": 1 }, /surrogate pair/],
+  ["a property __proto__", JSON.parse('{"a":{"__proto__":1}}'), /__proto__ at a$/],
+  ["more than 64 levels", nested(limits.valueDepthMax + 1), /64 levels/],
   ["a bigint of 65 bits", 2n ** 64n, /64 bits/],
 ];
 
