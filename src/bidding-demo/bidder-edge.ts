@@ -1,6 +1,6 @@
 // Bidder edge: the HTTP routes of the bidder in one lane, its sweeps and its status.
 // Owns: methods, paths, bodies and error answers. Does not own: bids (bid-route.ts), notices
-// (notice-route.ts).
+// (notice-route.ts), the page (page/page-routes.ts).
 import type { EdgeContext, EdgeHooks } from "../processing-units/edge-context.ts";
 import { limits } from "../base/limits.ts";
 import { BidRoute } from "./bid-route.ts";
@@ -13,6 +13,7 @@ import { laneStatus, newCounts } from "./demo-status.ts";
 import type { NoticeKind } from "./notice-command.ts";
 import { NoticeRoute, type NoticeQuery } from "./notice-route.ts";
 import type { NoticeTokens } from "./notice-token.ts";
+import { registerPage } from "./page/page-routes.ts";
 import { PartitionRoutes } from "./partition-routes.ts";
 import { waitingPartition } from "./queue.ts";
 import { queues } from "./spaces.ts";
@@ -52,9 +53,14 @@ export function bidderEdge(context: EdgeContext, parts: BidderParts): EdgeHooks 
   const sweep = context.timers.every(biddingLimits.sweepIntervalMs, () => {
     sweepOwned(context, routes);
   });
+  const page = registerPage(context);
   return {
-    status: () => laneStatus(counts, campaigns, context),
-    onStop: () => sweep.cancel(),
+    status: () => ({ ...laneStatus(counts, campaigns, context), page: page.laneStatus() }),
+    onUnitStatus: (status) => page.onUnitStatus(status),
+    onStop() {
+      sweep.cancel();
+      page.onStop();
+    },
   };
 }
 

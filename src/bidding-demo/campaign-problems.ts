@@ -38,7 +38,7 @@ export function schemaProblems(
 
 /** "field bidCpm: must be …; it is …" */
 export function fieldProblem(field: string, rule: TSchema, found: unknown): string {
-  const shown = JSON.stringify(found);
+  const shown = found === undefined ? "missing" : JSON.stringify(found);
   const short = shown.length > 60 ? `${shown.slice(0, 60)}…` : shown;
   const name = field === "" ? "" : `field ${field}: `;
   return `${name}must be ${describe(rule)}; it is ${short}`;
