@@ -51,6 +51,23 @@ export default defineConfig(
     rules: { "@typescript-eslint/no-unnecessary-condition": "off" },
   },
   {
+    // The demo's page runs in a browser as it is; uPlot is a classic script there.
+    files: ["src/bidding-demo/page/static/*.js"],
+    languageOptions: {
+      globals: {
+        clearTimeout: "readonly",
+        document: "readonly",
+        getComputedStyle: "readonly",
+        location: "readonly",
+        matchMedia: "readonly",
+        ResizeObserver: "readonly",
+        setTimeout: "readonly",
+        uPlot: "readonly",
+        WebSocket: "readonly",
+      },
+    },
+  },
+  {
     files: ["**/*.cjs"],
     languageOptions: {
       sourceType: "commonjs",

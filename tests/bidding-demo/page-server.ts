@@ -20,9 +20,12 @@ export async function servePage(options: {
   readonly timers: Timers;
   readonly partitions: number;
   readonly timeMs?: () => number;
+  /** Default: a free one. */
+  readonly port?: number;
 }): Promise<PageServer> {
-  const { timers, partitions, timeMs = () => 0 } = options;
+  const { timers, partitions, timeMs = () => 0, port: asked = 0 } = options;
   const edge = new Edge({
+    incarnation: "page",
     application: { name: "page", spaces: [], commands: {} },
     log: pino({ level: "silent" }),
     submit: (_name, _input, _options, respond) => {
@@ -43,7 +46,7 @@ export async function servePage(options: {
   const acceptor = createServer({ pauseOnConnect: true }, (socket) => {
     edge.connect(socket);
   });
-  await new Promise<void>((resolve) => acceptor.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => acceptor.listen(asked, "127.0.0.1", resolve));
   const { port } = acceptor.address() as AddressInfo;
   return {
     page,
