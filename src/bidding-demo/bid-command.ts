@@ -58,6 +58,7 @@ interface Choice {
 export function bidCommand(campaigns: ReadonlyMap<string, Campaign>, partitions: number): Command {
   return command({
     input: bidInput,
+    internal: true,
     routeBy: (input) => input.route,
     handle(tx, input): BidReply {
       const steps = biddingLimits.advanceSteps + 2 * input.impressions.length;

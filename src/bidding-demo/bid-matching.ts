@@ -77,8 +77,12 @@ function limitCandidates(fitting: Campaign[], random: Random): Campaign[] {
   return fitting.slice(from, from + biddingLimits.candidatesMax);
 }
 
-/** The text, or where it is long its hash: keys and rows have a limit, ids of exchanges have none. */
+/**
+ * The id, or its hash where the id is no good as a key or in a row: exchanges may choose any text,
+ * but a key has a limit, a log has no half characters, and PostgreSQL has no character zero.
+ */
 function asKey(id: string): string {
-  if (id.length <= biddingLimits.keyLengthMax) return id;
+  const isFit = id.length <= biddingLimits.keyLengthMax && id.isWellFormed() && !id.includes("\0");
+  if (isFit) return id;
   return `#${createHash("sha256").update(id).digest("base64url")}`;
 }

@@ -31,6 +31,13 @@ export interface Answer {
   send(body?: string): Answer;
 }
 
+/** What a route needs of a request. */
+export interface BidCall {
+  readonly body: unknown;
+  readonly host: string | undefined;
+  readonly correlationId: string;
+}
+
 export interface BidRouteParts {
   readonly submit: EdgeContext["submit"];
   readonly random: Random;
@@ -48,7 +55,7 @@ export class BidRoute {
   }
 
   /** Answers one request, now or when its bid is journaled. */
-  handle(body: unknown, host: string | undefined, answer: Answer): void {
+  handle({ body, host, correlationId }: BidCall, answer: Answer): void {
     const request = typeof body === "string" ? readBidRequest(parseBody(body)) : null;
     // The addresses of notices are made of the host's name: nothing else may come in by it.
     if (request === null || host === undefined || !/^[\w.:[\]-]{1,255}$/.test(host)) {
@@ -66,9 +73,14 @@ export class BidRoute {
       this.#noBid(answer);
       return;
     }
-    this.#parts.submit("bid", match.input, { ack: "journal", deadlineMs }, (outcome) => {
-      this.#decided(request, match, host, answer, outcome);
-    });
+    this.#parts.submit(
+      "bid",
+      match.input,
+      { ack: "journal", deadlineMs, correlationId },
+      (outcome) => {
+        this.#decided(request, match, host, answer, outcome);
+      },
+    );
   }
 
   /** Answers what is no valid request: the status, and an empty body. */

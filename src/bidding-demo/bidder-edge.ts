@@ -82,8 +82,8 @@ function serveBids(scope: Server, route: BidRoute): void {
   });
   scope.post(bidPath, (request, reply) => {
     const { "content-type": type, "content-encoding": encoding, host } = request.headers;
-    if (isPlainJson(type, encoding)) route.handle(request.body, host, reply);
-    else route.refuse(reply, 415);
+    if (!isPlainJson(type, encoding)) route.refuse(reply, 415);
+    else route.handle({ body: request.body, host, correlationId: request.id }, reply);
   });
   scope.route({
     method: otherMethods,
@@ -108,7 +108,7 @@ function serveNotices(scope: Server, route: NoticeRoute): void {
       // Who only looks at an address must not bill.
       exposeHeadRoute: false,
       handler(request, reply) {
-        route.handle(kind, request.query, reply);
+        route.handle({ kind, query: request.query, correlationId: request.id }, reply);
       },
     });
   }

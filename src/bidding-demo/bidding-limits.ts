@@ -11,7 +11,7 @@ const numbers = {
    * exchange repeats a billing notice for about a minute, also while this side was away.
    */
   reservationHoldMs: 120_000,
-  /** Bids of this span expire together: a reservation lives at most so much longer than its hold. */
+  /** Bids of this span expire together: a reservation stands at most so much longer. */
   slotMs: 10_000,
 
   /** Part of `tmax` that the network takes, there and back. */

@@ -16,7 +16,7 @@ const decimalForm = /^(\d{1,32})(?:\.(\d{1,32}))?(?:[eE]([+-]?\d{1,2}))?$/;
  * `text` × 10^`shift` as a whole number, halves rounded up. Null where `text` is no plain decimal
  * (a sign, NaN, an empty text) or the result is above `microsMax`.
  */
-export function scaledDecimal(text: string, shift: number): number | null {
+function scaledDecimal(text: string, shift: number): number | null {
   const match = decimalForm.exec(text);
   if (match === null) return null;
   const [, whole = "", fraction = "", exponent = "0"] = match;

@@ -30,6 +30,7 @@ export type NoticeReply = "won" | "billed" | "lost" | "duplicate" | "expired" | 
 /** The command `notice`; its reply is a NoticeReply. */
 export const noticeCommand: Command = command({
   input: noticeInput,
+  internal: true,
   routeBy: (input) => input.route,
   handle(tx, { kind, run, ordinal, priceMicros }): NoticeReply {
     const bid = { partition: tx.partition, run, ordinal, test: false };

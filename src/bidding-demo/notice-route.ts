@@ -16,6 +16,7 @@ import type { PartitionRoutes } from "./partition-routes.ts";
 
 /** What an exchange puts for the price where it only tries a creative out. */
 const auditPrice = "AUDIT";
+const deadlineMs = biddingLimits.noticeDeadlineMs;
 
 export interface NoticeRouteParts {
   readonly submit: EdgeContext["submit"];
@@ -29,6 +30,13 @@ export interface NoticeQuery {
   readonly p?: unknown;
 }
 
+/** What the route needs of a request. */
+export interface NoticeCall {
+  readonly kind: NoticeKind;
+  readonly query: NoticeQuery;
+  readonly correlationId: string;
+}
+
 export class NoticeRoute {
   readonly #parts: NoticeRouteParts;
 
@@ -37,7 +45,7 @@ export class NoticeRoute {
   }
 
   /** Answers one notice when it is journaled. */
-  handle(kind: NoticeKind, query: NoticeQuery, answer: Answer): void {
+  handle({ kind, query, correlationId }: NoticeCall, answer: Answer): void {
     const { tokens, routes, submit } = this.#parts;
     const bid = typeof query.t === "string" ? tokens.verify(query.t) : null;
     // A partition that is not there: the token is of another grid, signed with the same key.
@@ -63,8 +71,8 @@ export class NoticeRoute {
     }
     const { run, ordinal, partition } = bid;
     const input = { route: routes.to(partition), kind, run, ordinal, priceMicros };
-    const deadlineMs = biddingLimits.noticeDeadlineMs;
-    submit("notice", input, { ack: "journal", deadlineMs }, (outcome) => {
+    const options = { ack: "journal", deadlineMs, correlationId } as const;
+    submit("notice", input, options, (outcome) => {
       this.#done(answer, outcome);
     });
   }

@@ -124,7 +124,7 @@ export function settleBid(
   tx.put(settlements, bidIdOf(bid), { campaignId, ...end, settledAt: tx.timeMs });
 }
 
-/** Expires up to `steps` bids whose time is over, oldest first; settled ones count as steps, too. */
+/** Expires up to `steps` bids whose time is over, oldest first; settled ones are steps, too. */
 export function expireBids(tx: Transaction, steps: number): void {
   const saved = tx.get(slots, "");
   if (saved === undefined) return;

@@ -11,6 +11,7 @@ import { expireBids } from "./reservations.ts";
 export function sweepCommand(campaigns: ReadonlyMap<string, Campaign>): Command {
   return command({
     input: Type.Object({ route: Type.String() }),
+    internal: true,
     routeBy: (input) => input.route,
     handle(tx) {
       expireBids(tx, biddingLimits.sweepSteps);

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { limits } from "../../src/base/limits.ts";
 import { bids, reservations } from "../../src/bidding-demo/spaces.ts";
 import { FakeEdge } from "./fake-edge.ts";
-import { bidRequest, campaign, impression } from "./fixtures.ts";
+import { application, bidRequest, campaign, impression } from "./fixtures.ts";
 
 interface Response {
   id: string;
@@ -54,6 +54,29 @@ test("ids of the request come back exactly, whatever characters they have", asyn
   const answer = await edge.bid(bidRequest({ id, imp: [impression({ id })] }));
   expect(answer.json<Response>().id).toBe(id);
   expect(firstBid(answer.body)["impid"]).toBe(id);
+});
+
+test("ids that are no good as keys or in rows are kept as hashes", async () => {
+  for (const id of ["x".repeat(65), "zero \0", "half \ud83d"]) {
+    const edge = new FakeEdge();
+    const site = { domain: id };
+    const answer = await edge.bid(
+      bidRequest({ id, site, user: { id }, imp: [impression({ id })] }),
+    );
+    expect(answer.json<Response>().id).toBe(id);
+    expect(firstBid(answer.body)["impid"]).toBe(id);
+    const [[, row] = []] = edge.entries(bids);
+    for (const kept of [row?.auctionId, row?.impId, row?.userId, row?.siteDomain]) {
+      expect(kept).toMatch(/^#[\w-]{43}$/);
+    }
+  }
+});
+
+test("a request can be followed, and its commands are for this door only", async () => {
+  const edge = new FakeEdge();
+  await edge.bid(bidRequest());
+  expect(edge.submitted[0]?.options.correlationId).toMatch(/./);
+  for (const command of Object.values(application().commands)) expect(command.internal).toBe(true);
 });
 
 test("several impressions get a bid each, in one seat", async () => {

@@ -221,7 +221,7 @@ test("a notice that is not journaled is answered 503, and may be repeated", asyn
   edge.failWith = null;
   expect(await send(edge, billing)).toEqual([200, "billed"]);
   const { options } = edge.submitted.at(-1) ?? {};
-  expect(options).toEqual({ ack: "journal", deadlineMs: 5000 });
+  expect(options).toMatchObject({ ack: "journal", deadlineMs: 5000 });
 });
 
 test("a notice goes to its bid's partition, whoever the user is", async () => {
