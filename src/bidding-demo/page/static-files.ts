@@ -15,6 +15,7 @@ interface StaticFile {
 const javaScript = "text/javascript; charset=utf-8";
 const css = "text/css; charset=utf-8";
 
+const sheets = ["theme", "page", "blocks"];
 const modules = [
   "page",
   "campaigns",
@@ -28,8 +29,8 @@ const modules = [
 
 const files: readonly StaticFile[] = [
   { url: "/", type: "text/html; charset=utf-8", file: ours("index.html") },
-  { url: "/page/page.css", type: css, file: ours("page.css") },
   { url: "/page/icon.svg", type: "image/svg+xml", file: ours("icon.svg") },
+  ...sheets.map((name) => ({ url: `/page/${name}.css`, type: css, file: ours(`${name}.css`) })),
   ...modules.map((name) => ({
     url: `/page/${name}.js`,
     type: javaScript,

@@ -24,7 +24,7 @@ export class Charts {
     { label: "requests", read: ({ requests }) => requests },
     { label: "bids", read: ({ bids }) => bids },
   ]);
-  #latency = new Chart("latency", milliseconds, (value) => `${compact.format(value)} ms`, [
+  #latency = new Chart("latency", milliseconds, timeText, [
     { label: "p50", read: ({ p50Ms }) => p50Ms },
     { label: "p99", read: ({ p99Ms }) => p99Ms },
   ]);
@@ -179,6 +179,10 @@ class Legend {
 
 function ago(second) {
   return second > -0.5 ? "now" : `${Math.round(-second)} s ago`;
+}
+
+function timeText(ms) {
+  return ms >= 1000 ? `${compact.format(ms / 1000)} s` : `${compact.format(ms)} ms`;
 }
 
 function style(name) {

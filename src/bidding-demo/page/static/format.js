@@ -19,8 +19,14 @@ export function rate(value) {
 
 export function milliseconds(value) {
   if (value === null) return none;
+  if (value >= 1000) return `${(value / 1000).toFixed(2)} s`;
   const digits = value < 10 ? 2 : value < 100 ? 1 : 0;
   return `${value.toFixed(digits)} ms`;
+}
+
+/** A share of time, which changes all the time: whole percents are calmer. */
+export function wholePercent(part) {
+  return `${whole.format(100 * part)}%`;
 }
 
 /** Dollars and cents from micros. */

@@ -1,7 +1,7 @@
 // Partitions: who owns what. A grid for the eye, the same as a table, and the lanes.
 // Colours repeat after eight lanes; each cell and each lane says its number, too.
 import { byId, List, make, setAttribute, setText } from "./dom.js";
-import { count, none, percent, rate } from "./format.js";
+import { count, none, rate, wholePercent } from "./format.js";
 
 const laneColours = 8;
 /** More are shown in more columns, and scroll. */
@@ -121,7 +121,7 @@ function makeLane() {
     setAttribute(element, "data-colour", colour(lane));
     setAttribute(element, "data-present", String(present));
     setText(name, `Lane ${lane}`);
-    setText(busy, present ? `${percent(utilization, 1)} busy` : "being replaced");
+    setText(busy, present ? `${wholePercent(utilization)} busy` : "being replaced");
     setAttribute(meter, "aria-valuenow", (utilization * 100).toFixed(0));
     setAttribute(meter, "aria-label", `Lane ${lane}: share of time in which it works`);
     fill.style.width = `${utilization * 100}%`;
