@@ -22,6 +22,11 @@ export const limits = {
 
   /** A request body over HTTP. Larger: 413. */
   bodyBytesMax: 64 * 1024,
+  /** Its headers. Larger: 431. */
+  headerBytesMax: 16 * 1024,
+  /** Time for a request to arrive, headers and body. Longer: 408, found out at the next check. */
+  requestMsMax: 10_000,
+  requestCheckMs: 5000,
   /** A frame between lanes. */
   frameBytesMax: 4 * 1024 * 1024,
   /** Bytes that wait for one peer lane. More: OVERLOADED. */

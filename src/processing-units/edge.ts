@@ -1,12 +1,13 @@
 // Edge: HTTP for one lane. Requests become commands; outcomes become answers.
 // Owns: the routes of the engine, their limits, the mapping of failures to status codes.
 // Does not own: listening (acceptor.ts hands over sockets), an application's own routes.
-import type { IncomingMessage } from "node:http";
+import { STATUS_CODES, type IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Logger } from "pino";
 import { AggregatorRegistry, type Registry } from "prom-client";
-import { failure, type Failure, type FailureCode, type Outcome } from "../base/failure.ts";
+import { failed, failure, ok, type Failure, type FailureCode } from "../base/failure.ts";
+import type { Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { Value } from "../grid/log-record.ts";
 import type { Application } from "./application.ts";
@@ -27,23 +28,50 @@ export function statusOf(reason: Failure): number {
   return statusOfCode[reason.code] ?? 400;
 }
 
-/** JSON, in which integers of 64 bits that a number cannot hold are decimal strings. */
-function encodeJson(value: Value): string {
-  return JSON.stringify(value, (_name, part: unknown) =>
-    typeof part === "bigint" ? part.toString() : part,
-  );
+/**
+ * JSON, in which integers of 64 bits that a number cannot hold are decimal strings. What a handler
+ * answered and JSON cannot say is no refusal: the command has run.
+ */
+function encodeJson(value: Value): Outcome<string> {
+  try {
+    const json = JSON.stringify(value, (_name, part: unknown) =>
+      typeof part === "bigint" ? part.toString() : part,
+    );
+    return ok(json);
+  } catch (error) {
+    return failed(
+      "OUTCOME_UNKNOWN",
+      `the command has run, its answer is no JSON: ${String(error)}`,
+    );
+  }
 }
 
 function sendFailure(reply: FastifyReply, reason: Failure): FastifyReply {
   return reply.code(statusOf(reason)).send({ error: reason });
 }
 
-/**
- * Only WebSockets leave HTTP/1.1. Clients that offer another protocol (HTTP/2 without TLS) with an
- * ordinary request get their ordinary answer.
- */
-function shouldUpgradeCallback(request: IncomingMessage): boolean {
-  return request.headers.upgrade?.toLowerCase() === "websocket";
+/** What arrives and is no request, or none in time, is told so: no route ever sees it. */
+function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (socket.writable && error.code !== "ECONNRESET") {
+    const [status, message] = connectionProblem(error.code);
+    const body = JSON.stringify({ error: failure("INPUT_INVALID", message) });
+    socket.write(
+      `HTTP/1.1 ${String(status)} ${STATUS_CODES[status] ?? ""}\r\nConnection: close\r\n` +
+        `Content-Type: application/json\r\nContent-Length: ${String(Buffer.byteLength(body))}\r\n\r\n${body}`,
+    );
+  }
+  socket.destroy(error);
+}
+
+function connectionProblem(code: string | undefined): [status: number, message: string] {
+  switch (code) {
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return [408, `a request must have arrived within ${String(limits.requestMsMax)} ms`];
+    case "HPE_HEADER_OVERFLOW":
+      return [431, `headers have at most ${String(limits.headerBytesMax)} bytes`];
+    default:
+      return [400, "this is not HTTP/1.1"];
+  }
 }
 
 export interface EdgeOptions {
@@ -74,9 +102,15 @@ export class Edge {
     this.#options = options;
     this.server = fastify({
       bodyLimit: limits.bodyBytesMax,
-      // A slow body must not hold a connection: headers and body have these long.
-      requestTimeout: 10_000,
-      http: { headersTimeout: 10_000, maxHeaderSize: 16 * 1024, shouldUpgradeCallback },
+      // A slow body must not hold a connection: headers and body have this long.
+      requestTimeout: limits.requestMsMax,
+      clientErrorHandler: refuseConnection,
+      http: {
+        headersTimeout: limits.requestMsMax,
+        connectionsCheckingInterval: limits.requestCheckMs,
+        maxHeaderSize: limits.headerBytesMax,
+        shouldUpgradeCallback: (request) => this.#mayUpgrade(request),
+      },
       keepAliveTimeout: 60_000,
       routerOptions: { maxParamLength: 512 },
       forceCloseConnections: false,
@@ -122,6 +156,15 @@ export class Edge {
   drain(): void {
     this.#closing = true;
     this.server.server.closeIdleConnections();
+  }
+
+  /**
+   * Only WebSockets leave HTTP/1.1, where somebody takes them. Clients that offer another protocol
+   * (HTTP/2 without TLS) with an ordinary request get their ordinary answer.
+   */
+  #mayUpgrade(request: IncomingMessage): boolean {
+    const isWebSocket = request.headers.upgrade?.toLowerCase() === "websocket";
+    return isWebSocket && this.server.server.listenerCount("upgrade") > 0;
   }
 
   async close(): Promise<void> {
@@ -196,8 +239,9 @@ export class Edge {
       correlationId: request.id,
     };
     this.#options.submit(name, request.body as Value, options, (outcome) => {
-      if (outcome.ok) reply.type("application/json").send(encodeJson(outcome.value));
-      else sendFailure(reply, outcome.failure);
+      const answer = outcome.ok ? encodeJson(outcome.value) : outcome;
+      if (answer.ok) reply.type("application/json").send(answer.value);
+      else sendFailure(reply, answer.failure);
     });
     return reply;
   }

@@ -1,6 +1,6 @@
 // Goal: over HTTP an answer says what may be concluded, and bad input gets a clear refusal.
 // Method: the edge over a submit that answers what the test says; real sockets where they matter.
-import { connect, createServer, type AddressInfo } from "node:net";
+import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { pino } from "pino";
 import { afterEach, expect, test } from "vitest";
 import { failed, ok, type Outcome } from "../../src/base/failure.ts";
@@ -11,8 +11,10 @@ import type { UnitStatus } from "../../src/processing-units/unit-status.ts";
 import { counterApplication } from "../support/counter-application.ts";
 
 const edges: Edge[] = [];
+const servers: Server[] = [];
 
 afterEach(async () => {
+  for (const server of servers.splice(0)) server.close();
   await Promise.all(edges.splice(0).map((edge) => edge.close()));
 });
 
@@ -116,6 +118,67 @@ test("/livez, /readyz: ready when every partition of the unit serves", async () 
   expect((await edge.server.inject("/metrics")).statusCode).toBe(200);
 });
 
+test("failures: an answer that is no JSON is no refusal, and harms nobody else", async () => {
+  const circular: { self?: Value } = {};
+  circular.self = circular;
+  const { edge } = await newEdge(ok(circular as Value));
+  const answer = await edge.server.inject(good);
+  expect([answer.statusCode, answer.json()]).toMatchObject([
+    504,
+    { error: { code: "OUTCOME_UNKNOWN", kind: "unknown" } },
+  ]);
+});
+
+async function listen(edge: Edge): Promise<number> {
+  const server = createServer({ pauseOnConnect: true }, (socket: Socket) => {
+    edge.connect(socket);
+  });
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return (server.address() as AddressInfo).port;
+}
+
+/** All that is answered to `text`, until the connection ends. */
+function talk(port: number, text: string): Promise<string> {
+  return new Promise((resolve) => {
+    const client = connect(port, "127.0.0.1");
+    let heard = "";
+    client.on("data", (data) => (heard += data.toString()));
+    client.on("close", () => {
+      resolve(heard);
+    });
+    client.write(text);
+  });
+}
+
+test.each([
+  ["what is no HTTP", "nonsense\r\n\r\n", 400, /not HTTP/],
+  [
+    "headers that are too large",
+    `GET / HTTP/1.1\r\nx: ${"y".repeat(20_000)}\r\n\r\n`,
+    431,
+    /16384/,
+  ],
+])("bad input: %s gets an answer of the same form", async (_name, text, status, message) => {
+  const { edge } = await newEdge();
+  const heard = await talk(await listen(edge), text);
+  expect(heard).toMatch(new RegExp(`^HTTP/1.1 ${String(status)} `));
+  const { error } = JSON.parse(heard.slice(heard.indexOf("{"))) as {
+    error: Record<string, string>;
+  };
+  expect(error).toMatchObject({ code: "INPUT_INVALID", kind: "terminal" });
+  expect(error["message"]).toMatch(message);
+});
+
+test("connections: a WebSocket that nobody takes is an ordinary request", async () => {
+  const { edge } = await newEdge();
+  const heard = await talk(
+    await listen(edge),
+    "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n",
+  );
+  expect(heard).toMatch(/^HTTP\/1.1 200 /);
+});
+
 test("connections: a socket that another accepted is served; after drain it ends", async () => {
   const answered: number[] = [];
   const arrived = Promise.withResolvers<(outcome: Outcome<Value>) => void>();
@@ -125,11 +188,7 @@ test("connections: a socket that another accepted is served; after drain it ends
       arrived.resolve(respond);
     },
   });
-  const server = createServer({ pauseOnConnect: true }, (socket) => {
-    edge.connect(socket);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
+  const port = await listen(edge);
   const client = connect(port, "127.0.0.1");
   const nextAnswer = () =>
     new Promise<string>((resolve) => client.once("data", (data) => resolve(data.toString())));
@@ -150,5 +209,4 @@ test("connections: a socket that another accepted is served; after drain it ends
   expect(await nextAnswer()).toMatch(/connection: close[^]*\r\n\r\n7$/i);
   await Promise.all([ended, idleEnded]);
   expect(answered.length).toBe(2);
-  server.close();
 });
