@@ -20,10 +20,12 @@ const numbers = {
   tmaxDefaultMs: 120,
   /**
    * Longest wait for a bid, whatever `tmax` allows. A decision in memory would do with 10 to 20
-   * ms, but this answer also waits for a disk: for the flush it meets and for its own, some tens
-   * of ms each on a slow one. More would only let a queue grow that nobody waits for.
+   * ms, but this answer also waits for a disk: for the flush it meets and for its own, each some
+   * tens of ms on a slow or busy one. To give up early would be dear: what was reserved meanwhile
+   * stays so until it expires. It is no protection from overload either: that is for the limits
+   * of commands in flight, which refuse at once and reserve nothing.
    */
-  bidDeadlineMsMax: 100,
+  bidDeadlineMsMax: 250,
   /** A notice may take longer: the exchange only wants to know whether to repeat it. */
   noticeDeadlineMs: 5000,
 

@@ -243,7 +243,7 @@ describe("the time for a decision is what tmax leaves, and never more than its l
     [undefined, 100],
     [70, 50],
     [21, 1],
-    [1000, 100],
+    [1000, 250],
   ])("tmax %s → %i ms", async (tmax, deadlineMs) => {
     const edge = new FakeEdge();
     await edge.bid(bidRequest({ tmax }));
