@@ -11,7 +11,7 @@ import { failed, failure, type Failure, type Outcome } from "../base/failure.ts"
 import { limits } from "../base/limits.ts";
 import { partitionOf } from "../base/murmur3.ts";
 import type { Random } from "../base/random.ts";
-import type { Timers } from "../base/timers.ts";
+import { withDeadline, type Timers } from "../base/timers.ts";
 import type { Pump } from "../data-pump/pump.ts";
 import type { GridIdentity } from "../grid/grid-directory.ts";
 import { generationMapName } from "../grid/grid-keys.ts";
@@ -64,6 +64,7 @@ export class Lane {
   #inFlight = 0;
   #draining = false;
   #drained: (() => void) | null = null;
+  #settled: (() => void) | null = null;
 
   constructor(options: LaneOptions) {
     this.#options = options;
@@ -218,13 +219,22 @@ export class Lane {
 
   /** Stops all partitions, after `drain`. True when all that is journaled is written. */
   async close(): Promise<boolean> {
-    const { pump } = this.#options;
+    const { pump, timers } = this.#options;
+    // What was answered before it was journaled (`x-ack: memory`, a deadline) is in no one's flight.
+    if (this.#unsettled()) {
+      const settled = new Promise<void>((resolve) => (this.#settled = resolve));
+      await withDeadline(timers, limits.drainAnswersMsMax, settled, () => undefined);
+    }
     const written = pump === null || (await pump.drain(limits.drainPumpMsMax));
     for (const partition of this.#partitions.values()) {
       pump?.detach(partition.number);
       partition.close(failure("SHUTTING_DOWN", "this processing unit is stopping"));
     }
     return written;
+  }
+
+  #unsettled(): boolean {
+    return [...this.#partitions.values()].some(({ log }) => log.unsettled > 0);
   }
 
   #refusal(): Outcome<never> | null {
@@ -251,11 +261,17 @@ export class Lane {
     this.#counts.appends++;
     this.#counts.journaledBytes += bytes;
     this.#options.pump?.durable(partition.number, record, bytes);
+    this.#settle();
   }
 
   #stopped(partition: Partition, reason: Failure): void {
     this.#options.pump?.detach(partition.number);
     this.#options.listener.stopped(partition.number, reason, partition.phase === "halted");
+    this.#settle();
+  }
+
+  #settle(): void {
+    if (this.#settled !== null && !this.#unsettled()) this.#settled();
   }
 
   /** The pump's word that a partition must stop: the database proves that something is wrong. */

@@ -155,6 +155,21 @@ test("M3: when the owner's lane is gone, the answer is unknown, not silence", as
   held.release("putIfAbsent");
 });
 
+test("U2: what was answered before it was journaled is journaled before a lane ends", async () => {
+  const { one, held } = await twoLanes();
+  held.hold("putIfAbsent");
+  const early = await submit(one.lane, "add", { key: keyOfOne, by: 1 }, { ack: "memory" });
+  expect(code(early)).toBe("value 1");
+  await one.lane.drain();
+  const closed = one.lane.close();
+  await held.waiting("putIfAbsent");
+  held.release("putIfAbsent");
+  await closed;
+  const number = partitionOf(keyOfOne, partitions);
+  const status = one.lane.partitionStatus().find(({ partition }) => partition === number);
+  expect(status).toMatchObject({ journaled: 2 }); // 0 is genesis, 1 the claim
+});
+
 test("U2: a draining lane refuses new commands and answers those in flight", async () => {
   const { one, held } = await twoLanes();
   held.hold("putIfAbsent");
