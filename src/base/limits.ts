@@ -54,15 +54,15 @@ export const limits = {
   /** Records that one read of a log asks for, and the bytes a reader holds at once. */
   logReadRecords: 256,
 
-  /** Records and bytes that one database transaction carries. */
-  pumpTransactionRecordsMax: 4096,
-  pumpTransactionBytesMax: 8 * 1024 * 1024,
+  /** Records and bytes that one database transaction carries (sending 8 MB takes a lane 20 ms). */
+  pumpTransactionRecordsMax: 2048,
+  pumpTransactionBytesMax: 2 * 1024 * 1024,
   /** Records kept in memory for the pump; older ones are read again from the log. */
   pumpMemoryBytesMax: 16 * 1024 * 1024,
   /** Records that the pump asks the log for at once, for each partition that is behind. */
   pumpReadRecords: 64,
   /** Changes that the pump handles before it lets the lane's event loop go on. */
-  pumpSliceChanges: 500,
+  pumpSliceChanges: 250,
   /** Between the starts of two transactions that are far from full: what comes gathers. */
   pumpGatherMs: 20,
   /** Connecting to the database, and one transaction in it. Longer: it counts as away. */
@@ -74,6 +74,11 @@ export const limits = {
   /** An owner with nothing to pump looks at its progress row this often. */
   pumpIdleCheckMs: 3000,
 
+  /** A lane says how it is this often; silent for so long, it is stuck: ended and replaced. */
+  laneStatusMs: 1000,
+  laneSilenceMsMax: 15_000,
+  /** Beyond the waits that a lane has itself: a lane that was told to end and did not is stuck. */
+  laneEndMsMax: 5000,
   /** Draining at a stop: longest wait for answers, then for the pump. */
   drainAnswersMsMax: 10_000,
   drainPumpMsMax: 30_000,
@@ -131,6 +136,7 @@ assert(limits.recordBytesMax <= limits.pumpTransactionBytesMax, "a transaction h
 assert(limits.pumpTransactionBytesMax <= limits.pumpMemoryBytesMax, "memory holds a transaction");
 assert(limits.pumpReadRecords <= limits.logReadRecords, "one read of a log serves the pump");
 assert(limits.databaseConnectMs < limits.databaseTransactionMs, "a transaction can connect first");
+assert(limits.laneStatusMs * 5 < limits.laneSilenceMsMax, "a busy lane is not a silent one");
 assert(limits.commandDeadlineMs <= limits.commandDeadlineMsMax, "the default deadline is allowed");
 assert(limits.noticeRepeatMs < limits.noticeGiveUpMs, "a notice is repeated before it is given up");
 assert(limits.partitionsMax <= 0xffff, "a partition's number fits its 16 bits");

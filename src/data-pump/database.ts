@@ -61,7 +61,7 @@ export interface Database {
    */
   claim(generation: number, claims: readonly EpochClaim[]): Promise<Outcome<ProgressRow[]>>;
   read(partitions: readonly number[]): Promise<Outcome<ProgressRow[]>>;
-  /** One transaction: every step fits (generation, epoch, before) and all is written, or nothing. */
+  /** One transaction: every step fits (generation, epoch, before) and all is written, or none. */
   write(transaction: PumpTransaction): Promise<Outcome<WriteResult>>;
   close(): Promise<void>;
 }

@@ -24,7 +24,7 @@ import { failed, ok, type Outcome } from "../base/failure.ts";
 import { canWork, isRoot, run, type RunAs } from "./unprivileged-user.ts";
 
 /** Where things lie that the paths of the caller keep out of the other user's reach. */
-export const sharedHome = "/var/lib/orrery";
+const sharedHome = "/var/lib/orrery";
 
 /** The programs of one PostgreSQL. */
 export interface Programs {

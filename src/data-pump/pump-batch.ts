@@ -43,6 +43,7 @@ class Former {
   }
 
   #hasRoomFor(bytes: number): boolean {
+    if (this.#records === 0) return true; // any record goes, be it alone
     return (
       this.#records < limits.pumpTransactionRecordsMax &&
       this.#bytes + bytes <= limits.pumpTransactionBytesMax

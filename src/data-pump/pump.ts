@@ -408,13 +408,14 @@ export class Pump {
 
   /** A transaction has a price: a small one waits for company, unless somebody waits for it. */
   async #gather(): Promise<void> {
-    const isLarge = this.#next !== null && this.#next.isLarge;
-    const behind = [...this.#partitions.values()].some(({ isStarved }) => isStarved);
-    if (isLarge || behind || this.#drains.size > 0) return;
-    const sinceMs = this.#options.clock.monotonicMs() - this.#writeStartedMs;
-    if (sinceMs < limits.pumpGatherMs) {
-      await this.#restFor("gather", limits.pumpGatherMs - sinceMs);
+    const isBehind = [...this.#partitions.values()].some(({ isStarved }) => isStarved);
+    if (this.#next?.isLarge === true || isBehind || this.#drains.size > 0) {
+      // A turn may end without any I/O: the lane's event loop has its turn in any case.
+      await new Promise<void>((resolve) => this.#options.timers.endOfTick(resolve));
+      return;
     }
+    const sinceMs = this.#options.clock.monotonicMs() - this.#writeStartedMs;
+    await this.#restFor("gather", Math.max(0, limits.pumpGatherMs - sinceMs));
   }
 
   #restFor(kind: RestKind, restMs: number): Promise<void> {

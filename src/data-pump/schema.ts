@@ -12,7 +12,7 @@ import { arrayLiteral, columnsOf, quoteName } from "./statements.ts";
 import type { Table } from "./table.ts";
 
 /** Version of everything in schema `orrery`. */
-export const schemaFormat = 1;
+const schemaFormat = 1;
 
 /** Whoever prepares a database does it alone; the number is arbitrary and must not change. */
 const preparationLock = 7_091_817_320;

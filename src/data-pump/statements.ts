@@ -24,7 +24,7 @@ export function quoteName(name: string): string {
 }
 
 /** The column of a property: `priceMicros` → `price_micros`. */
-export function columnName(property: string): string {
+function columnName(property: string): string {
   return property.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
@@ -37,15 +37,14 @@ export function columnsOf(table: Table): { name: string; type: ColumnType }[] {
   ];
 }
 
-/** One element of an array literal; null becomes NULL. */
-function element(text: string | null): string {
-  if (text === null) return "NULL";
+/** One element of an array literal. */
+function element(text: string): string {
   return /["\\]/.test(text) ? `"${text.replaceAll(/["\\]/g, "\\$&")}"` : `"${text}"`;
 }
 
 /** An array as PostgreSQL reads it from text. */
-export function arrayLiteral(values: Iterable<string | null>): string {
-  return `{${Array.from(values, element).join(",")}}`;
+export function arrayLiteral(values: readonly string[]): string {
+  return `{${values.map(element).join(",")}}`;
 }
 
 /** JSON with whole numbers of any size. */
@@ -105,20 +104,28 @@ function deleteText(table: Table): string {
   return `DELETE FROM public.${quoteName(table.name)} WHERE ${key} = ANY($1::text[])`;
 }
 
-/** The row's cells in the order of `columns`, or which property cannot be written. */
-function rowCells(table: Table, key: string, value: Value): Outcome<(string | null)[]> {
-  const cells: (string | null)[] = [key];
-  if (typeof value !== "object" || value === null || isList(value)) {
-    return failed("ROW_REFUSED", `${table.name} ${key}: a row is made of an object`);
-  }
-  for (const [property, type] of Object.entries(table.columns)) {
+type Columns = readonly (readonly [property: string, type: ColumnType])[];
+
+/** Adds a row to the columns' elements; the property that cannot be written, or null. */
+function addRow(
+  columns: Columns,
+  elements: readonly string[][],
+  key: string,
+  value: Readonly<Record<string, Value>>,
+): string | null {
+  elements[0]?.push(element(key));
+  for (const [index, [property, type]] of columns.entries()) {
     const cell = cellText(type, value[property]);
-    if (cell === undefined) {
-      return failed("ROW_REFUSED", `${table.name} ${key}: ${property} does not fit ${type}`);
-    }
-    cells.push(cell);
+    if (cell === undefined) return property;
+    // Only text can hold what has a meaning in an array literal; jsonb is full of it.
+    const isPlain = cell === null || (type !== "text" && type !== "jsonb");
+    elements[index + 1]?.push(isPlain ? (cell ?? "NULL") : element(cell));
   }
-  return ok(cells);
+  return null;
+}
+
+function isRow(value: Value): value is Readonly<Record<string, Value>> {
+  return typeof value === "object" && value !== null && !isList(value);
 }
 
 /**
@@ -136,16 +143,21 @@ export async function statementsFor(
       statements.push({ text: deleteText(table), parameters: [arrayLiteral(deletes)] });
     }
     if (upserts.length === 0) continue;
-    const columns: string[][] = columnsOf(table).map(() => []);
+    const columns = Object.entries(table.columns);
+    const elements: string[][] = [[], ...columns.map(() => [])];
     for (const [key, value] of upserts) {
-      const cells = rowCells(table, key, value);
-      if (!cells.ok) return cells;
-      for (const [index, cell] of cells.value.entries()) columns[index]?.push(element(cell));
+      const name = `${table.name} ${key}`;
+      if (!isRow(value)) return failed("ROW_REFUSED", `${name}: a row is made of an object`);
+      const misfit = addRow(columns, elements, key, value);
+      if (misfit !== null) {
+        const type = table.columns[misfit] ?? "";
+        return failed("ROW_REFUSED", `${name}: ${misfit} does not fit ${type}`);
+      }
       if (++rowsInTick < limits.pumpSliceChanges) continue;
       rowsInTick = 0;
       await new Promise<void>((resolve) => timers.endOfTick(resolve));
     }
-    const parameters = columns.map((cells) => `{${cells.join(",")}}`);
+    const parameters = elements.map((cells) => `{${cells.join(",")}}`);
     statements.push({ text: upsertText(table), parameters });
   }
   return ok(statements);
