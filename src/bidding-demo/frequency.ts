@@ -1,7 +1,9 @@
 // Frequency: how often one user sees one campaign within the window of its cap.
 // Owns: the counting. Does not own: who the user is (bid-filter.ts).
-// Keeps: in no window does a user see more impressions than the cap allows. A bid that is
-// outstanding counts as seen, because it may be; what was billed counts from its billing.
+// Invariants (docs/invariants.md):
+//   B3. In no window does a user see more impressions than the cap allows. A bid that is
+//       outstanding counts as seen, because it may be; what was billed counts from its billing.
+//   B4. What was billed is forgotten when its window has passed.
 import { hash } from "node:crypto";
 import { must } from "../base/assert.ts";
 import type { Transaction } from "../processing-units/application.ts";

@@ -1,7 +1,8 @@
 // Purse: the money of one campaign in one partition.
 // Owns: what is reserved and spent, and that it stays within the share. Does not own: which bid
 // holds how much (reservations.ts).
-// Keeps: reserved + spent ≤ share, reserved ≥ 0. Asserted in `reserve` and `settle`.
+// Invariants (docs/invariants.md):
+//   B1. reserved + spent ≤ share, reserved ≥ 0. Asserted in `reserve` and `settle`.
 import { assert, must } from "../base/assert.ts";
 import type { Transaction } from "../processing-units/application.ts";
 import type { Campaign } from "./campaign.ts";

@@ -2,6 +2,10 @@
 // Owns: ordinals, bid ids, expiry, and that each bid settles once. Does not own: the purses
 // (purse.ts), the counting of frequency (frequency.ts).
 //
+// Invariants (docs/invariants.md):
+//   B2. A bid settles once.
+//   B4. Nothing is kept of a bid that is settled.
+//
 // States of a bid: reserved → won → billed, lost or expired; reserved → any of those. The first of
 // the three last ones is final: it deletes the reservation, and what comes later finds none. So
 // nothing has to be remembered of settled bids: an ordinal that was given out, is not yet expired

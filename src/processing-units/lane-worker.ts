@@ -5,7 +5,8 @@ import { isMainThread } from "node:worker_threads";
 import type { Logger } from "pino";
 import { assert } from "../base/assert.ts";
 import { systemClock } from "../base/clock.ts";
-import { FailureError } from "../base/failure.ts";
+import { FailureError, type Failure } from "../base/failure.ts";
+import { limits } from "../base/limits.ts";
 import { systemRandom } from "../base/random.ts";
 import { systemTimers } from "../base/timers.ts";
 import { PostgresDatabase } from "../data-pump/postgres-database.ts";
@@ -24,8 +25,6 @@ import type { LaneEnd, LaneTask, MessageFromLane, MessageToLane } from "./lane-p
 import { Lane, type LaneListener } from "./lane.ts";
 import type { Respond } from "./partition.ts";
 import { loadApplication, tablesOf } from "./load-application.ts";
-
-const statusIntervalMs = 1000;
 
 /** One lane and all that it is made of; lives as long as its task. */
 class LaneHost {
@@ -87,7 +86,7 @@ class LaneHost {
   async run(): Promise<LaneEnd> {
     const { control } = this.#task;
     await this.#edge.ready();
-    const status = systemTimers.every(statusIntervalMs, () => {
+    const status = systemTimers.every(limits.laneStatusMs, () => {
       void this.#monitor.status().then((laneStatus) => {
         this.#say({ kind: "status", status: laneStatus });
       });
@@ -148,13 +147,13 @@ class LaneHost {
 
   /**
    * Follows a command through the logs of the lanes it passes, by its correlation id: each step at
-   * level debug; where it failed, a warning. What can be tried again is counted by who asked.
+   * level debug; where it failed, a warning.
    */
   #followed(what: object, respond: Respond): Respond {
     const isFollowed = this.#log.isLevelEnabled("debug");
     if (isFollowed) this.#log.debug(what, "command");
     return (outcome) => {
-      if (!outcome.ok && outcome.failure.kind !== "retryable") {
+      if (!outcome.ok && isWorthALine(outcome.failure)) {
         this.#log.warn({ ...what, failure: outcome.failure }, "command failed");
       } else if (isFollowed) {
         this.#log.debug({ ...what, ok: outcome.ok }, "command answered");
@@ -215,6 +214,11 @@ class LaneHost {
       },
     };
   }
+}
+
+/** What is retried, or was only slow, is counted by who asked; under load it would flood the log. */
+function isWorthALine({ code, kind }: Failure): boolean {
+  return kind !== "retryable" && code !== "DEADLINE_EXCEEDED";
 }
 
 /** A lane's whole life. Rejects where it cannot start; the unit has then been told why. */

@@ -1,5 +1,6 @@
 // Goal: the owner decides frequency and money as documented, and its log entries stay small.
 // Method: the handlers on one partition without an engine, step by step.
+// Invariants (docs/invariants.md): B3.
 import { describe, expect, test } from "vitest";
 import { biddingLimits } from "../../src/bidding-demo/bidding-limits.ts";
 import type { BidReply } from "../../src/bidding-demo/bid-command.ts";
@@ -97,7 +98,7 @@ describe("the choice", () => {
   });
 });
 
-describe("the frequency cap", () => {
+describe("B3: the frequency cap", () => {
   const capped = campaign({ frequencyCap: { impressions: 2, windowSeconds: 60 } });
 
   test("bids that are outstanding count, for each user apart", () => {

@@ -2,6 +2,7 @@
 // more than its share, each bid settles once, and nothing is kept for ever.
 // Method: random sequences against the handlers in virtual time, with a model that knows only what
 // was answered; all sums are checked after each step.
+// Invariants (docs/invariants.md): B1, B2, B4.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { must } from "../../src/base/assert.ts";
@@ -175,7 +176,7 @@ test("the campaigns of this test are valid", () => {
   expect(checkCampaigns(declared).ok).toBe(true);
 });
 
-test("money: reserved + spent ≤ share, Σ paid = spent, one settlement for each bid", () => {
+test("B1, B2: reserved + spent ≤ share, Σ paid = spent, one settlement for each bid", () => {
   fc.assert(
     fc.property(steps, (sequence) => {
       const market = new Market();
@@ -188,7 +189,7 @@ test("money: reserved + spent ≤ share, Σ paid = spent, one settlement for eac
   );
 });
 
-test("memory: all that is kept of a bid goes away, and each bid that held money has its end", () => {
+test("B4: all that is kept of a bid goes away, and each bid that held money has its end", () => {
   fc.assert(
     fc.property(steps, (sequence) => {
       const market = new Market();
