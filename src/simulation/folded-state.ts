@@ -9,6 +9,14 @@ export class FoldedState {
   #high = 0;
   #low = 0;
 
+  clone(): FoldedState {
+    const copy = new FoldedState();
+    for (const [key, change] of this.#entries) copy.#entries.set(key, change);
+    copy.#high = this.#high;
+    copy.#low = this.#low;
+    return copy;
+  }
+
   clear(): void {
     this.#entries.clear();
     this.#high = 0;

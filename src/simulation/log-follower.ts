@@ -22,7 +22,7 @@ export function numberedEntry(number: number): CommandEntry {
 }
 
 export class LogFollower implements PartitionLogListener<CommandEntry> {
-  readonly state = new FoldedState();
+  #state = new FoldedState();
   readonly records = new Map<number, KnownRecord>();
   readonly #oracle: LogOracle;
   #loaded: ChainedRecord[] = [];
@@ -34,6 +34,29 @@ export class LogFollower implements PartitionLogListener<CommandEntry> {
 
   constructor(oracle: LogOracle) {
     this.#oracle = oracle;
+  }
+
+  get state(): FoldedState {
+    return this.#state;
+  }
+
+  /** A follower in the same state that tells another oracle. */
+  clone(oracle: LogOracle): LogFollower {
+    const copy = new LogFollower(oracle);
+    copy.#state = this.#state.clone();
+    for (const [position, record] of this.records) copy.records.set(position, record);
+    copy.#loaded = [...this.#loaded];
+    copy.epoch = this.epoch;
+    copy.last = this.last;
+    copy.durableRecords = this.durableRecords;
+    copy.phase = this.phase;
+    return copy;
+  }
+
+  /** Equal for followers that know the same. */
+  get fingerprint(): string {
+    const loaded = this.#loaded.map(({ checksum }) => checksum.toString("hex", 0, 4));
+    return `${this.phase},${this.last},${this.state.digest},${loaded.join()}`;
   }
 
   reset(): void {

@@ -33,18 +33,40 @@ const lawfulStops: ReadonlySet<FailureCode> = new Set(["NOT_OWNER", "CLAIM_BEATE
 export class LogOracle {
   readonly #partition: number;
   readonly #map: string;
-  readonly #links: Link[] = [];
-  readonly #folded = new FoldedState();
-  readonly #acknowledged = new Map<number, number>(); // position → epoch
-  readonly #validClaims = new Map<number, string>(); // position → checksum
-  readonly #fates = new Map<number, "durable" | AppendFate>();
-  readonly #decoded = new WeakMap<Buffer, { record: LogRecord; checksum: string }>();
+  readonly #generation: number;
+  #links: Link[] = [];
+  #folded = new FoldedState();
+  #acknowledged = new Map<number, number>(); // position → epoch
+  #validClaims = new Map<number, string>(); // position → checksum
+  #fates = new Map<number, "durable" | AppendFate>();
+  #decoded = new WeakMap<Buffer, { record: LogRecord; checksum: string }>();
   /** What was broken, in words; empty in a good run. */
   readonly violations: string[] = [];
 
   constructor(partition: number, generation: number) {
     this.#partition = partition;
+    this.#generation = generation;
     this.#map = generationMapName(generation);
+  }
+
+  /** An oracle that knows the same and goes on by itself. */
+  clone(): LogOracle {
+    const copy = new LogOracle(this.#partition, this.#generation);
+    copy.#links = [...this.#links];
+    copy.#folded = this.#folded.clone();
+    copy.#acknowledged = new Map(this.#acknowledged);
+    copy.#validClaims = new Map(this.#validClaims);
+    copy.#fates = new Map(this.#fates);
+    copy.#decoded = this.#decoded; // what bytes mean is the same for all
+    copy.violations.push(...this.violations);
+    return copy;
+  }
+
+  /** Equal for oracles that know the same. */
+  get fingerprint(): string {
+    const links = this.#links.map(({ checksum }) => checksum.slice(0, 8));
+    const told = [...this.#acknowledged, ...this.#validClaims.keys(), ...this.#fates];
+    return `${links.join()};${told.join()}`;
   }
 
   get acknowledgedRecords(): number {

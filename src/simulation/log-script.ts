@@ -33,25 +33,18 @@ const asItIs: AnswerFilter = (_lane, _call, value) => value;
 
 export class LogScript {
   readonly copies: ReplicaStore;
-  readonly oracle = new LogOracle(partition, generation);
+  readonly oracle: LogOracle;
 
-  constructor(options: { copies?: number } = {}) {
-    this.copies = new ReplicaStore(options.copies ?? 2);
-    this.everywhere({ op: "putIfAbsent", key: headKey(partition), value: encodeHead(0) });
-    const genesis = { gridId, generation, partitions: 1, partition };
-    const record = {
-      position: 0,
-      epoch: 0,
-      token: gridId,
-      timeMs: 0,
-      previous: Buffer.alloc(0),
-      body: { type: "genesis", genesis },
-    } as const;
-    this.everywhere({
-      op: "putIfAbsent",
-      key: recordKey(partition, 0),
-      value: encodeRecord(record),
-    });
+  /** A fresh log on a primary and a backup, or one that goes on from given ones. */
+  constructor(from?: { copies: ReplicaStore; oracle: LogOracle }) {
+    this.copies = from?.copies ?? new ReplicaStore(2);
+    this.oracle = from?.oracle ?? new LogOracle(partition, generation);
+    if (from === undefined) this.#create();
+  }
+
+  /** The same moment once more, to go on from in another way; lanes are cloned into it. */
+  clone(): LogScript {
+    return new LogScript({ copies: this.copies.clone(), oracle: this.oracle.clone() });
   }
 
   lane(name: string, options: { rules?: LogRules; token?: string; filter?: AnswerFilter } = {}) {
@@ -79,6 +72,11 @@ export class LogScript {
       value: encodeHead(to),
     });
     assert(moved === true, "head was where the schedule says");
+    this.trim(lane, from, to);
+  }
+
+  /** Deletes what lies from one head to the next, claims and position 0 excepted. */
+  trim(lane: ScriptLane, from: number, to: number): void {
     for (let position = Math.max(1, from); position < to; position++) {
       const type = lane.follower.records.get(position)?.type;
       if (type !== "claim") this.everywhere({ op: "delete", key: recordKey(partition, position) });
@@ -94,10 +92,28 @@ export class LogScript {
     this.oracle.audit(this.copies.replicas, "at the end");
     return this.oracle.violations;
   }
+
+  #create(): void {
+    this.everywhere({ op: "putIfAbsent", key: headKey(partition), value: encodeHead(0) });
+    const genesis = { gridId, generation, partitions: 1, partition };
+    const record = {
+      position: 0,
+      epoch: 0,
+      token: gridId,
+      timeMs: 0,
+      previous: Buffer.alloc(0),
+      body: { type: "genesis", genesis },
+    } as const;
+    this.everywhere({
+      op: "putIfAbsent",
+      key: recordKey(partition, 0),
+      value: encodeRecord(record),
+    });
+  }
 }
 
 export class ScriptLane {
-  readonly follower: LogFollower;
+  #follower: LogFollower;
   readonly #script: LogScript;
   readonly #filter: AnswerFilter;
   #state: LogState;
@@ -109,11 +125,23 @@ export class ScriptLane {
     this.#script = script;
     this.#state = state;
     this.#filter = filter;
-    this.follower = new LogFollower(script.oracle);
+    this.#follower = new LogFollower(script.oracle);
   }
 
   get state(): LogState {
     return this.#state;
+  }
+
+  get follower(): LogFollower {
+    return this.#follower;
+  }
+
+  /** The same lane in a clone of its script. */
+  clone(script: LogScript): ScriptLane {
+    const copy = new ScriptLane(script, this.#state, this.#filter);
+    copy.#follower = this.#follower.clone(script.oracle);
+    copy.#inFlight = this.#inFlight;
+    return copy;
   }
 
   get phase(): string {

@@ -29,11 +29,17 @@ export function storedKey(map: string, key: Buffer): string {
 }
 
 export class ReplicaStore {
-  readonly #copies: Map<string, Buffer>[];
+  #copies: Map<string, Buffer>[];
 
   constructor(copies: number) {
     assert(copies >= 1, "a store has a primary");
     this.#copies = Array.from({ length: copies }, () => new Map<string, Buffer>());
+  }
+
+  clone(): ReplicaStore {
+    const other = new ReplicaStore(1);
+    other.#copies = this.#copies.map((copy) => new Map(copy));
+    return other;
   }
 
   /** All live copies; the first is the primary. */

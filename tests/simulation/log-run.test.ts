@@ -70,9 +70,12 @@ test(
   },
 );
 
-test.skipIf(seedCount < 2000)("probes: the rare paths of the log were all reached", () => {
-  expect(rarePaths.filter((path) => !reached.counts.has(path))).toEqual([]);
-});
+// Fewer seeds are for a first look, or for one that failed: they need not reach everything.
+if (seedCount >= 2000) {
+  test("probes: the rare paths of the log were all reached", () => {
+    expect(rarePaths.filter((path) => !reached.counts.has(path))).toEqual([]);
+  });
+}
 
 test("a seed decides everything: run again, it leaves the same trace", { timeout }, async () => {
   const traces = new Set<string>();

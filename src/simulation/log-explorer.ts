@@ -1,0 +1,335 @@
+// Log explorer: every schedule of the log within small bounds: the real machine, not a model of
+// it, under all orders of calls, all ways in which a call goes wrong, and a primary that dies.
+// Owns: what may happen next in a world, which worlds were seen, the shortest way to a violation.
+// Does not own: what is right (log-oracle.ts); the lanes and copies (log-script.ts).
+// Breadth first, so the first violation found has the fewest steps. Bounds are small: it is
+// complete within them, where the seeds of log-run.ts go far but see little of all there is.
+import { hash } from "node:crypto";
+import { must } from "../base/assert.ts";
+import { headKey } from "../grid/grid-keys.ts";
+import { decodeHead, encodeHead } from "../grid/log-record.ts";
+import type { LogRules } from "../grid/log-rules.ts";
+import { confirmCall, type LogCall } from "../grid/log-write.ts";
+import { LogScript, type ScriptLane } from "./log-script.ts";
+import type { StoreValue } from "./replica-store.ts";
+
+export interface ExplorerBounds {
+  readonly rules: LogRules;
+  /** For each lane: how often it may take over, append, and checkpoint. The first one serves. */
+  readonly lanes: readonly { takeOvers: number; appends: number; checkpoints: number }[];
+  /** Primaries that may die; after one there is no backup left. */
+  readonly crashes: number;
+  /** Calls that may be held back, one at a time, to arrive at any later moment. */
+  readonly lateCalls: number;
+  /** Gives up as incomplete beyond so many worlds. */
+  readonly worldsMax: number;
+}
+
+export interface Exploration {
+  readonly worlds: number;
+  /** True where every world within the bounds was seen. */
+  readonly complete: boolean;
+  /** The shortest way to a violation: what happened, step by step, and what it broke. */
+  readonly violation: { readonly steps: readonly string[]; readonly what: string } | null;
+}
+
+/** A head move of a lane that goes on beside its appends. */
+interface HeadMove {
+  readonly from: Buffer;
+  readonly fromPosition: number;
+  readonly to: number;
+  readonly stage: "move" | "read" | "confirm" | "trim";
+}
+
+interface Actor {
+  readonly lane: ScriptLane;
+  readonly takeOvers: number;
+  readonly appends: number;
+  readonly checkpoints: number;
+  readonly appendingCheckpoint: boolean;
+  readonly headMove: HeadMove | null;
+  /** Head as this lane moved it last; null: as it loaded it. */
+  readonly head: number | null;
+}
+
+interface World {
+  readonly script: LogScript;
+  readonly actors: readonly Actor[];
+  readonly crashes: number;
+  readonly lateCalls: number;
+  readonly late: LogCall | null;
+  readonly entries: number;
+  readonly path: Path | null;
+}
+
+interface Path {
+  readonly step: string;
+  readonly before: Path | null;
+}
+
+type Next = readonly [step: string, world: () => World];
+/** What becomes of a call on its way. */
+type Way = "done" | "answer lost" | "primary alone";
+
+const partition = 0;
+const key = headKey(partition);
+
+/** Explores everything within the bounds, or up to the first violation. */
+export function exploreLog(bounds: ExplorerBounds): Exploration {
+  const first = firstWorld(bounds);
+  const prints = new Prints();
+  const seen = new Set([prints.of(first)]);
+  let frontier = [first];
+  while (frontier.length > 0) {
+    const further: World[] = [];
+    for (const world of frontier) {
+      for (const [step, make] of nextSteps(world)) {
+        const next = { ...make(), path: { step, before: world.path } };
+        const print = prints.of(next);
+        const { violations } = next.script.oracle;
+        if (violations.length === 0 && seen.has(print)) continue;
+        const what = next.script.verdict()[0];
+        if (what !== undefined) {
+          return {
+            worlds: seen.size,
+            complete: false,
+            violation: { steps: stepsOf(next.path), what },
+          };
+        }
+        if (seen.size >= bounds.worldsMax) {
+          return { worlds: seen.size, complete: false, violation: null };
+        }
+        seen.add(print);
+        further.push(next);
+      }
+    }
+    frontier = further;
+  }
+  return { worlds: seen.size, complete: true, violation: null };
+}
+
+function firstWorld({ lanes, rules, crashes, lateCalls }: ExplorerBounds): World {
+  const script = new LogScript();
+  const actors = lanes.map((lane, index) => ({
+    ...lane,
+    lane: script.lane(nameOf(index), { rules, token: nameOf(index) }),
+    appendingCheckpoint: false,
+    headMove: null,
+    head: null,
+  }));
+  actors[0]?.lane.open().rest();
+  const start = { late: null, entries: 0, path: null };
+  return { script, actors, crashes, lateCalls, ...start };
+}
+
+function nameOf(index: number): string {
+  return String.fromCharCode(97 + index);
+}
+
+function stepsOf(path: Path | null): string[] {
+  const steps: string[] = [];
+  for (let at = path; at !== null; at = at.before) steps.unshift(at.step);
+  return steps;
+}
+
+/** The world once more, with one actor replaced by what `change` makes of it. */
+function clone(world: World, index: number, change: (actor: Actor, script: LogScript) => Actor) {
+  const script = world.script.clone();
+  const actors = world.actors.map((actor, at) => {
+    const copy = { ...actor, lane: actor.lane.clone(script) };
+    return at === index ? change(copy, script) : copy;
+  });
+  return { ...world, script, actors };
+}
+
+function nextSteps(world: World): Next[] {
+  const steps: Next[] = [];
+  for (const [index, actor] of world.actors.entries()) {
+    if (actor.lane.state.call !== null) steps.push(...laneSteps(world, index, actor));
+    else steps.push(...restingSteps(world, index, actor));
+    if (actor.headMove !== null) steps.push(...headSteps(world, index, actor.headMove));
+  }
+  const { late } = world;
+  if (late !== null) {
+    steps.push(["late call lands", () => land(world, late, true)]);
+    if (hasBackup(world)) steps.push(["late call on primary", () => land(world, late, false)]);
+  }
+  if (world.crashes > 0 && hasBackup(world)) steps.push(["primary dies", () => crash(world)]);
+  return steps;
+}
+
+function hasBackup(world: World): boolean {
+  return world.script.copies.replicas.length > 1;
+}
+
+function land(world: World, late: LogCall, everywhere: boolean): World {
+  const next = clone(world, -1, (actor) => actor);
+  if (everywhere) next.script.everywhere(late);
+  else next.script.onPrimaryAlone(late);
+  return { ...next, late: null };
+}
+
+function crash(world: World): World {
+  const next = clone(world, -1, (actor) => actor);
+  next.script.losePrimary();
+  return { ...next, crashes: world.crashes - 1 };
+}
+
+function isChange(call: LogCall): boolean {
+  return call.op === "putIfAbsent" || call.op === "replaceIfSame";
+}
+
+function waysOf(world: World, call: LogCall): Way[] {
+  if (!isChange(call)) return ["done"];
+  return hasBackup(world) ? ["done", "answer lost", "primary alone"] : ["done", "answer lost"];
+}
+
+function laneSteps(world: World, index: number, { lane }: Actor): Next[] {
+  const { call } = lane;
+  const name = `${nameOf(index)} ${lane.phase}`;
+  const steps: Next[] = waysOf(world, call).map((way) => [
+    `${name}: ${way}`,
+    () => clone(world, index, (actor) => settled(actor, way)),
+  ]);
+  // A late confirmation writes what is there already: only a late first write matters.
+  if (call.op === "putIfAbsent" && world.late === null && world.lateCalls > 0) {
+    steps.push([
+      `${name}: late`,
+      () => ({
+        ...clone(world, index, (actor) => actor),
+        late: call,
+        lateCalls: world.lateCalls - 1,
+      }),
+    ]);
+  }
+  return steps;
+}
+
+function settled(actor: Actor, way: Way): Actor {
+  const { lane } = actor;
+  if (way === "done") lane.step();
+  else if (way === "answer lost") lane.answerLost();
+  else lane.onPrimaryAlone();
+  // Position 0 never changes: who reads it commutes with everybody, and is not worth a world.
+  while (/^(?:readGenesis|confirmGenesis)$/.test(lane.phase)) lane.step();
+  if (lane.phase !== "serving" || !actor.appendingCheckpoint) return actor;
+  const fromPosition = actor.head ?? lane.state.head;
+  const from = encodeHead(fromPosition);
+  const headMove = { from, fromPosition, to: lane.state.next - 1, stage: "move" } as const;
+  return { ...actor, appendingCheckpoint: false, headMove };
+}
+
+function restingSteps(world: World, index: number, actor: Actor): Next[] {
+  const { lane, takeOvers, appends, checkpoints, headMove } = actor;
+  const name = nameOf(index);
+  const steps: Next[] = [];
+  if (lane.phase !== "serving") {
+    if (takeOvers > 0 && headMove === null) {
+      const open = (one: Actor, script: LogScript): Actor => {
+        const token = `${name}${takeOvers}`;
+        const fresh = script.lane(name, { rules: one.lane.state.config.rules, token }).open();
+        return settled({ ...one, lane: fresh, takeOvers: takeOvers - 1, head: null }, "done");
+      };
+      steps.push([`${name} takes over`, () => clone(world, index, open)]);
+    }
+    return steps;
+  }
+  if (appends > 0) {
+    const entries = world.entries + 1;
+    const append = (one: Actor): Actor => {
+      one.lane.append(entries);
+      return { ...one, appends: appends - 1 };
+    };
+    const next = (): World => ({ ...clone(world, index, append), entries });
+    steps.push([`${name} appends ${String(entries)}`, next]);
+  }
+  if (checkpoints > 0 && headMove === null) {
+    const checkpoint = (one: Actor): Actor => {
+      one.lane.appendCheckpoint();
+      return { ...one, checkpoints: checkpoints - 1, appendingCheckpoint: true };
+    };
+    steps.push([`${name} checkpoints`, () => clone(world, index, checkpoint)]);
+  }
+  return steps;
+}
+
+// Step 12's head move, and the trim that only a definite or confirmed one permits (step 13).
+
+function headCall(move: HeadMove): LogCall {
+  const mine = encodeHead(move.to);
+  if (move.stage === "move") return { op: "replaceIfSame", key, expected: move.from, value: mine };
+  return move.stage === "read" ? { op: "get", key } : confirmCall(key, mine);
+}
+
+function headSteps(world: World, index: number, move: HeadMove): Next[] {
+  const name = `${nameOf(index)} head ${move.stage}`;
+  if (move.stage === "trim") {
+    const trim = (actor: Actor, script: LogScript): Actor => {
+      script.trim(actor.lane, move.fromPosition, move.to);
+      return { ...actor, headMove: null, head: move.to };
+    };
+    return [[name, () => clone(world, index, trim)]];
+  }
+  const call = headCall(move);
+  return waysOf(world, call).map((way) => [
+    `${name}: ${way}`,
+    () =>
+      clone(world, index, (actor, script) => {
+        if (way === "primary alone") script.onPrimaryAlone(call);
+        const value = way === "primary alone" ? null : script.everywhere(call);
+        return way === "done" ? { ...actor, headMove: afterHead(move, value) } : actor;
+      }),
+  ]);
+}
+
+function afterHead(move: HeadMove, value: StoreValue): HeadMove | null {
+  if (move.stage !== "read") {
+    return { ...move, stage: value === true ? "trim" : "read" };
+  }
+  const found = must(value as Buffer | null, "head is there");
+  const head = must(decodeHead(found), "head is a position");
+  if (head > move.to) return null; // somebody newer trims
+  if (head === move.to) return { ...move, stage: "confirm" };
+  return { ...move, from: found, stage: "move" };
+}
+
+/** Fingerprints of worlds: equal for worlds that go on alike. */
+class Prints {
+  readonly #numbers = new Map<string, number>();
+  readonly #byBuffer = new WeakMap<Buffer, number>();
+
+  of(world: World): string {
+    const parts: string[] = [`${world.crashes},${world.lateCalls},${world.entries}`];
+    for (const replica of world.script.copies.replicas) {
+      const entries = [...replica].map(([name, value]) => `${name}=${this.#bytes(value)}`);
+      parts.push(entries.sort().join());
+    }
+    for (const { lane, headMove, ...rest } of world.actors) {
+      const { phase, head, epoch, next, chain } = lane.state;
+      parts.push(this.#any(phase), `${head},${epoch},${next},${this.#bytes(chain)}`);
+      parts.push(lane.follower.fingerprint, this.#any(headMove), this.#any(rest));
+    }
+    parts.push(this.#any(world.late), world.script.oracle.fingerprint);
+    return hash("sha256", parts.join("|"), "base64");
+  }
+
+  #bytes(value: Buffer): number {
+    let number = this.#byBuffer.get(value);
+    if (number === undefined) {
+      const text = value.toString("latin1");
+      number = this.#numbers.get(text) ?? this.#numbers.size;
+      this.#numbers.set(text, number);
+      this.#byBuffer.set(value, number);
+    }
+    return number;
+  }
+
+  #any(value: unknown): string {
+    if (value instanceof Buffer) return String(this.#bytes(value));
+    if (Array.isArray(value)) return `[${value.map((item) => this.#any(item)).join()}]`;
+    if (typeof value !== "object" || value === null) return String(value);
+    // What a record says is in the bytes beside it.
+    const entries = Object.entries(value).filter(([name]) => name !== "record" && name !== "by");
+    return `{${entries.map(([name, item]) => `${name}:${this.#any(item)}`).join()}}`;
+  }
+}

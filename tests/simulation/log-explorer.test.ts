@@ -1,0 +1,91 @@
+// Goal: within small bounds no schedule whatever makes the log lose, deny or double anything; and
+// the exploration sees it where a rule is left out. Method: breadth first over the real machine:
+// all orders of calls, each lost, held back, or stored on the primary alone, a primary that dies.
+// The bounds are complete: every world within them is looked at. ORRERY_WORLDS makes more of them.
+import { describe, expect, test } from "vitest";
+import { everyRule, type LogRules } from "../../src/grid/log-rules.ts";
+import { exploreLog, type ExplorerBounds } from "../../src/simulation/log-explorer.ts";
+
+const worldsMax = Number(process.env["ORRERY_WORLDS"] ?? 60_000);
+const timeout = 60_000 + worldsMax * 3;
+
+interface Shape {
+  /** The serving lane's appends and checkpoints. */
+  readonly owner: readonly [appends: number, checkpoints: number];
+  readonly taker: readonly [takeOvers: number, appends: number, checkpoints: number];
+  readonly crashes: number;
+  readonly lateCalls: number;
+}
+
+function bounds(shape: Shape, rules: LogRules): ExplorerBounds {
+  const [appends, checkpoints] = shape.owner;
+  const [takeOvers, takerAppends, takerCheckpoints] = shape.taker;
+  const { crashes, lateCalls } = shape;
+  const owner = { takeOvers: 0, appends, checkpoints };
+  const taker = { takeOvers, appends: takerAppends, checkpoints: takerCheckpoints };
+  return { rules, lanes: [owner, taker], crashes, lateCalls, worldsMax };
+}
+
+function shape(
+  owner: Shape["owner"],
+  taker: Shape["taker"],
+  crashes: number,
+  lateCalls: number,
+): Shape {
+  return { owner, taker, crashes, lateCalls };
+}
+
+const smallTrimming = shape([1, 1], [1, 0, 0], 0, 0);
+const append = shape([1, 0], [1, 1, 0], 1, 1);
+const trimming = shape([1, 1], [1, 0, 0], 1, 1);
+const trimmingTwice = shape([1, 1], [2, 0, 0], 0, 1);
+const takerTrims = shape([1, 0], [2, 0, 1], 0, 1);
+
+describe("L1, L2, L3, L4, L5, L6, L7: every schedule within the bounds is lawful", () => {
+  const small: [string, Shape][] = [
+    ["an append, a taker that appends, a crash, a late call", append],
+    ["an append and a checkpoint, a taker, a crash, a late call", trimming],
+    ["an append and a checkpoint, a taker that tries twice, a late call", trimmingTwice],
+    ["an append, a taker that tries twice and checkpoints, a late call", takerTrims],
+  ];
+  const wide: [string, Shape][] = [
+    ["an append and a checkpoint each, a crash, a late call", shape([1, 1], [1, 1, 1], 1, 1)],
+    ["an append each, a checkpoint, two tries, a crash", shape([1, 1], [2, 1, 0], 1, 0)],
+  ];
+  test.each(worldsMax < 1_000_000 ? small : [...small, ...wide])("%s", { timeout }, (_, within) => {
+    const { violation, complete } = exploreLog(bounds(within, everyRule));
+    expect(violation).toBeNull();
+    expect(complete).toBe(true);
+  });
+});
+
+describe("a rule left out: the exploration finds the shortest way to the loss", () => {
+  const cases: [(keyof LogRules)[], Shape, RegExp, number][] = [
+    [["confirmOwn"], append, /I1: acknowledged 2 is gone/, 3],
+    [["definiteOnly"], append, /I1: acknowledged 2 is gone/, 2],
+    [["confirmOther"], append, /I8: entry 1, called not applied/, 13],
+    [["repeatVanished"], append, /I8: entry 1, called not applied/, 8],
+    [["helpTail"], append, /I3: a record behind the hole at 2/, 9],
+    [["readHeadAfterClaim"], smallTrimming, /I2: two values at 2/, 17],
+    [["lossOnlyUnmoved"], smallTrimming, /I7: GRID_LOST/, 17],
+    [["readHeadWhenBeaten"], takerTrims, /I8: entry 1 is called not applied/, 30],
+    [["checkChain", "readHeadAfterLoad"], trimmingTwice, /I2: two values at 2/, 28],
+  ];
+  test.each(cases)("without %s", { timeout }, (rules, within, what, steps) => {
+    const off = Object.fromEntries(rules.map((rule) => [rule, false]));
+    const { violation } = exploreLog(bounds(within, { ...everyRule, ...off }));
+    expect(violation?.what).toMatch(what);
+    expect(violation?.steps).toHaveLength(steps);
+  });
+
+  test.each(["checkChain", "readHeadAfterLoad"] as const)(
+    "without %s alone nothing is lost: the other one suffices",
+    { timeout },
+    (rule) => {
+      const { violation, complete } = exploreLog(
+        bounds(trimmingTwice, { ...everyRule, [rule]: false }),
+      );
+      expect({ violation, complete }).toEqual({ violation: null, complete: true });
+    },
+  );
+});
