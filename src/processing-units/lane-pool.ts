@@ -4,13 +4,15 @@
 // Piscina hosts the threads: it starts, watches and replaces them. It is not the request path.
 // Invariants (docs/invariants.md):
 //   U1. A lane that dies is replaced under the same number; its partitions come back from the log.
+//   U3. A lane that is stuck is ended, while the unit serves and when it stops.
 import type { Socket } from "node:net";
 import { MessageChannel, type MessagePort, type Transferable } from "node:worker_threads";
 import { Piscina } from "piscina";
 import type { Logger } from "pino";
 import type { Clock } from "../base/clock.ts";
 import { failed, ok, type Outcome } from "../base/failure.ts";
-import type { Timers } from "../base/timers.ts";
+import { limits } from "../base/limits.ts";
+import type { TimerHandle, Timers } from "../base/timers.ts";
 import type { LaneEnd, LaneTask, MessageFromLane, MessageToLane } from "./lane-protocol.ts";
 import type { LaneStatus, UnitStatus } from "./unit-status.ts";
 
@@ -40,6 +42,8 @@ interface LaneThread {
   readonly startedMs: number;
   ready: boolean;
   status: LaneStatus | null;
+  /** Status intervals since it was last heard of. */
+  silentFor: number;
   drained: () => void;
   readonly end: Promise<LaneEnd | null>;
 }
@@ -58,6 +62,7 @@ export class LanePool {
   #restarts = 0;
   #stopping = false;
   #started: ((outcome: Outcome<null>) => void) | null = null;
+  readonly #watch: TimerHandle;
 
   constructor(options: LanePoolOptions) {
     this.#options = options;
@@ -67,6 +72,13 @@ export class LanePool {
       maxThreads: options.lanes,
       idleTimeout: Number.POSITIVE_INFINITY,
       atomics: "disabled",
+    });
+    // A thread may break after its lane ended: there is no task then whose promise would say so.
+    this.#pool.on("error", (error: Error) => {
+      options.log.error({ error: error.stack }, "a thread broke");
+    });
+    this.#watch = options.timers.every(limits.laneStatusMs, () => {
+      this.#endSilent();
     });
   }
 
@@ -121,13 +133,44 @@ export class LanePool {
           thread.drained = resolve;
         });
         send(thread, { kind: "drain" });
-        return Promise.race([drained, thread.end]);
+        return this.#expect(thread, drained, limits.drainAnswersMsMax + limits.laneEndMsMax);
       }),
     );
-    for (const thread of threads) send(thread, { kind: "stop" });
-    const ends = await Promise.all(threads.map((thread) => thread.end));
+    const endMsMax = limits.drainAnswersMsMax + limits.drainPumpMsMax + limits.laneEndMsMax;
+    const ends = await Promise.all(
+      threads.map((thread) => {
+        send(thread, { kind: "stop" });
+        return this.#expect(thread, thread.end, endMsMax);
+      }),
+    );
+    this.#watch.cancel();
     await this.#pool.destroy();
     return ends.every((end) => end?.written === true);
+  }
+
+  /** What a lane does, or null when it ends; it is ended if it does neither in time (U3). */
+  async #expect<T>(thread: LaneThread, sign: Promise<T>, patienceMs: number): Promise<T | null> {
+    const patience = this.#options.timers.after(patienceMs, () => {
+      this.#endStuck(thread);
+    });
+    const first = await Promise.race([sign, thread.end.then(() => null)]);
+    patience.cancel();
+    return first;
+  }
+
+  /** Intervals are counted, not time: after a pause of this process no lane is to blame. */
+  #endSilent(): void {
+    for (const thread of this.#threads.values()) {
+      if (!thread.ready) continue;
+      thread.silentFor++;
+      if (thread.silentFor * limits.laneStatusMs === limits.laneSilenceMsMax)
+        this.#endStuck(thread);
+    }
+  }
+
+  #endStuck(thread: LaneThread): void {
+    this.#options.log.error({ lane: thread.lane }, "lane is stuck; its thread is ended");
+    thread.abort.abort();
   }
 
   #startLane(lane: number): void {
@@ -146,11 +189,13 @@ export class LanePool {
       startedMs: clock.monotonicMs(),
       ready: false,
       status: null,
+      silentFor: 0,
       drained: () => undefined,
       end: run.then(
         (end) => end,
         (error: unknown) => {
-          log.error({ lane, error: String(error) }, "lane died");
+          const what = error instanceof Error ? error.stack : String(error);
+          log.error({ lane, error: what }, "lane died");
           return null;
         },
       ),
@@ -176,6 +221,7 @@ export class LanePool {
         break;
       case "status":
         thread.status = message.status;
+        thread.silentFor = 0;
         break;
       case "drained":
         thread.drained();

@@ -9,6 +9,7 @@ import type { Logger } from "pino";
 import { systemClock } from "../base/clock.ts";
 import { ok, type Outcome } from "../base/failure.ts";
 import { newId } from "../base/ids.ts";
+import { limits } from "../base/limits.ts";
 import { systemRandom } from "../base/random.ts";
 import { systemTimers } from "../base/timers.ts";
 import { parseDatabaseUrl } from "../data-pump/database-url.ts";
@@ -24,7 +25,6 @@ import { loadApplication, tablesOf, type ApplicationSource } from "./load-applic
 import { UnitDatabase } from "./unit-database.ts";
 import type { UnitStatus } from "./unit-status.ts";
 
-const statusIntervalMs = 1000;
 const partitionsDefault = 32;
 
 export interface UnitOptions {
@@ -192,7 +192,7 @@ async function start(options: UnitOptions, acquired: Acquired): Promise<Outcome<
     await pool.stop();
     return started;
   }
-  const status = systemTimers.every(statusIntervalMs, () => {
+  const status = systemTimers.every(limits.laneStatusMs, () => {
     const joined = unit.refreshStatus();
     options.onStatus?.(joined);
   });
