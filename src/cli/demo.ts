@@ -80,7 +80,9 @@ function demoLine(progress: ExchangeProgress, status: UnitStatus): string {
   const { campaigns } = mergeStatus(status.lanes.map((lane) => lane.application));
   const spent = campaigns.reduce((sum, campaign) => sum + campaign.spentMicros, 0);
   const backlog = status.lanes.reduce((sum, lane) => sum + (lane.backlog ?? 0), 0);
-  return `${exchangeLine(progress)} · spent ${dollars(spent)} · backlog ${String(backlog)}`;
+  const away = status.lanes.some((lane) => lane.databaseProblem !== null);
+  const waiting = `backlog ${String(backlog)}${away ? " (the database is away)" : ""}`;
+  return `${exchangeLine(progress)} · spent ${dollars(spent)} · ${waiting}`;
 }
 
 /** On a terminal, `k` and Enter kills a lane. */

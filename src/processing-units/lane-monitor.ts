@@ -26,6 +26,11 @@ const measures: readonly Measure[] = [
     read: (status) => status.backlog ?? 0,
   },
   {
+    name: "database_away",
+    help: "Lanes that cannot write to the database at the moment",
+    read: (status) => (status.databaseProblem === null ? 0 : 1),
+  },
+  {
     name: "partitions_serving",
     help: "Partitions that serve",
     read: (status) => status.partitions.filter(({ phase }) => phase === "serving").length,
@@ -77,6 +82,7 @@ export class LaneMonitor {
       appends,
       journaledBytes,
       backlog: this.#pump === null ? null : backlogOf(partitions),
+      databaseProblem: this.#pump?.problem?.message ?? null,
       latency: latency.toTransfer(),
       utilization: this.#utilization(),
       partitions,

@@ -38,6 +38,7 @@ class LaneHost {
   readonly #monitor: LaneMonitor;
   readonly #edge: Edge;
   readonly #hooks: EdgeHooks;
+  #databaseProblem: string | null = null;
 
   constructor(task: LaneTask, log: Logger, application: Application, store: Store) {
     this.#task = task;
@@ -72,6 +73,7 @@ class LaneHost {
       application,
       incarnation: task.incarnation,
       log,
+      clock: systemClock,
       submit: this.#submit,
       unitStatus: () => this.#monitor.unitStatus,
       answered: (durationMs) => {
@@ -89,6 +91,7 @@ class LaneHost {
     const status = systemTimers.every(limits.laneStatusMs, () => {
       void this.#monitor.status().then((laneStatus) => {
         this.#say({ kind: "status", status: laneStatus });
+        this.#noteDatabase(laneStatus.databaseProblem);
       });
     });
     const stopped = new Promise<void>((resolve) => {
@@ -134,6 +137,14 @@ class LaneHost {
         stop();
         break;
     }
+  }
+
+  /** A line when the database goes away, and one when it is back. */
+  #noteDatabase(problem: string | null): void {
+    if ((problem === null) === (this.#databaseProblem === null)) return;
+    this.#databaseProblem = problem;
+    if (problem === null) this.#log.info("the database is back; the backlog drains");
+    else this.#log.warn({ problem }, "the database is away; the backlog grows");
   }
 
   #say(message: MessageFromLane): void {

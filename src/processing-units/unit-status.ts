@@ -27,6 +27,8 @@ export interface LaneStatus {
   readonly journaledBytes: number;
   /** Entries in records that are journaled and not yet written; null without a database. */
   readonly backlog: number | null;
+  /** Why the database cannot be written at the moment; null while it can, or without one. */
+  readonly databaseProblem: string | null;
   /** Time from request to answer in this lane, in the last second. */
   readonly latency: RecordableHistogram;
   /** Share of the last second in which the lane's event loop worked, 0 to 1. */

@@ -72,6 +72,7 @@ export class FakeLane {
       commands: 0,
       appends: 0,
       journaledBytes: 0,
+      databaseProblem: null,
       backlog: this.hasDatabase ? (journaled - written) * this.owned.length : null,
       latency: latency.toTransfer(),
       utilization: this.utilization,
