@@ -80,8 +80,7 @@ const options: Readonly<Record<SettingName, () => Option>> = {
     setting("LANES", "--lanes <n>", "lanes (threads), each owns its share of the partitions")
       .argParser(wholeNumber(1, limits.lanesMax))
       .default(Math.max(1, Math.min(8, availableParallelism()))),
-  host: () =>
-    setting("HOST", "--host <address>", "address to listen on").default("127.0.0.1"),
+  host: () => setting("HOST", "--host <address>", "address to listen on").default("127.0.0.1"),
   port: () =>
     setting("PORT", "--port <n>", "port to listen on (0: a free one)")
       .argParser(wholeNumber(0, 65_535))
@@ -108,8 +107,11 @@ const options: Readonly<Record<SettingName, () => Option>> = {
       .argParser(wholeNumber(1, 200_000))
       .default(1000),
   for: () =>
-    setting("FOR", "--for <duration>", "stop by itself after 30s, 5m, … (default: Ctrl-C)")
-      .argParser(duration),
+    setting(
+      "FOR",
+      "--for <duration>",
+      "stop by itself after 30s, 5m, … (default: Ctrl-C)",
+    ).argParser(duration),
   requests: () =>
     setting(
       "REQUESTS",

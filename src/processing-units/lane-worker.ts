@@ -227,7 +227,7 @@ class LaneHost {
   }
 }
 
-/** What is retried, or was only slow, is counted by who asked; under load it would flood the log. */
+/** What is retried, or was only slow, is counted by who asked: it would flood the log. */
 function isWorthALine({ code, kind }: Failure): boolean {
   return kind !== "retryable" && code !== "DEADLINE_EXCEEDED";
 }

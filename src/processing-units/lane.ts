@@ -220,7 +220,8 @@ export class Lane {
   /** Stops all partitions, after `drain`. True when all that is journaled is written. */
   async close(): Promise<boolean> {
     const { pump, timers } = this.#options;
-    // What was answered before it was journaled (`x-ack: memory`, a deadline) is in no one's flight.
+    // What was answered before it was journaled (`x-ack: memory`, a deadline) no longer counts as
+    // in flight.
     if (this.#unsettled()) {
       const settled = new Promise<void>((resolve) => (this.#settled = resolve));
       await withDeadline(timers, limits.drainAnswersMsMax, settled, () => undefined);
