@@ -17,7 +17,7 @@ import { sweepCommand } from "./sweep-command.ts";
 /** Plain data, so that it can be given to a thread. */
 export interface BiddingOptions {
   readonly campaigns: readonly CampaignDeclaration[];
-  /** Secret of the notices' signatures: 32 bytes or more, in hex; the same for a grid's life. */
+  /** Secret of the notices' signatures: 32 to 64 bytes, in hex; the same for a grid's life. */
   readonly noticeKey: string;
   /** Partitions of the grid: a campaign's budget is split over them. */
   readonly partitions: number;
@@ -26,7 +26,7 @@ export interface BiddingOptions {
 const compiled = Compile(
   Type.Object({
     campaigns: Type.Unknown(),
-    noticeKey: Type.String({ pattern: "^([0-9a-f]{2}){32,}$" }),
+    noticeKey: Type.String({ pattern: "^([0-9a-f]{2}){32,64}$" }),
     partitions: Type.Integer({ minimum: 1, maximum: limits.partitionsMax }),
   }),
 );

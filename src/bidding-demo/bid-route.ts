@@ -115,7 +115,7 @@ export class BidRoute {
     counts.answers.bid += 1;
     answer
       .code(200)
-      .header("content-type", "application/json")
+      .header("content-type", "application/json; charset=utf-8")
       .header("x-openrtb-version", "2.6")
       .send(bidResponse({ requestId: request.id, match, offers: reply, campaigns, tokens, host }));
   }

@@ -66,9 +66,10 @@ export function bidderEdge(context: EdgeContext, parts: BidderParts): EdgeHooks 
 
 function serveBids(scope: Server, route: BidRoute): void {
   scope.removeAllContentTypeParsers();
-  // Types are judged by the route: fastify has no parser for a body without a type alone.
+  // Types are judged by the route: fastify has no parser for a body without a type alone. The usual
+  // one is named, because fastify takes a type apart anew each time that it finds only the star.
   const asText = { parseAs: "string", bodyLimit: limits.bodyBytesMax } as const;
-  scope.addContentTypeParser("*", asText, (_request, body, done) => {
+  scope.addContentTypeParser(["application/json", "*"], asText, (_request, body, done) => {
     done(null, body);
   });
   scope.setErrorHandler((error, request, reply) => {
