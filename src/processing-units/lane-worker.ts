@@ -73,7 +73,6 @@ class LaneHost {
       application,
       incarnation: task.incarnation,
       log,
-      clock: systemClock,
       submit: this.#submit,
       unitStatus: () => this.#monitor.unitStatus,
       answered: (durationMs) => {
