@@ -2,7 +2,7 @@
 // Owns: putting settings, campaigns and the notice-signing key together.
 // Does not own: the unit (processing-units), the bidding (bidding-demo).
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { unwrap } from "../base/failure.ts";
 import { demoCampaignsFile, loadCampaigns } from "../bidding-demo/campaign.ts";
@@ -53,7 +53,9 @@ async function noticeKey(database: UnitDatabase, keyFile: string | null): Promis
   const key = kept ?? make();
   if (keyFile !== null && key !== cached) {
     mkdirSync(join(keyFile, ".."), { recursive: true });
-    writeFileSync(keyFile, key, { mode: 0o600 });
+    // Whole or not at all: half a key would be refused at every later start.
+    writeFileSync(`${keyFile}.new`, key, { mode: 0o600 });
+    renameSync(`${keyFile}.new`, keyFile);
   }
   return key;
 }

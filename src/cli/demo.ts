@@ -2,7 +2,7 @@
 // Owns: starting both, the block of text, the status line, the summary, stopping in order.
 // Does not own: the unit (bidder.ts), the exchange (a child process: demo-exchange.ts).
 import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import { failure, FailureError } from "../base/failure.ts";
 import { delay, systemTimers } from "../base/timers.ts";
@@ -28,6 +28,12 @@ export async function demo(settings: Settings): Promise<void> {
   const line = new StatusLine();
   line.print("starting lanes, grid and database…");
   mkdirSync(settings.data, { recursive: true });
+  if (settings.json !== undefined) mkdirSync(dirname(settings.json), { recursive: true });
+  const stop = new AbortController();
+  onStopSignal(systemClock, () => {
+    line.print("stopping: answers and notices first, then the rest to the database");
+    stop.abort();
+  });
   let progress: ExchangeProgress | null = null;
   const unit = await startBidder(settings, {
     logFile: join(settings.data, "orrery.log"),
@@ -35,34 +41,49 @@ export async function demo(settings: Settings): Promise<void> {
       if (progress !== null) line.show(demoLine(progress, status));
     },
   });
+  try {
+    if (!stop.signal.aborted) {
+      await trade(settings, unit, line, stop.signal, (latest) => {
+        progress = latest;
+      });
+    }
+  } finally {
+    line.end();
+    const written = await unit.stop();
+    process.stdin.pause();
+    const rest = "what is not yet written stays in the grid, and is written after the next start";
+    line.print(written ? "stopped; all is written" : `stopped; ${rest}`);
+  }
+}
+
+/** The exchange's whole life beside the unit, and the summary of both. */
+async function trade(
+  settings: Settings,
+  unit: Unit,
+  line: StatusLine,
+  stop: AbortSignal,
+  onProgress: (progress: ExchangeProgress) => void,
+): Promise<void> {
   const url = `http://${settings.host}:${String(unit.port)}`;
   line.print(demoBanner(settings, unit, url));
-  const exchange = startExchange(settings, url, (latest) => {
-    progress = latest;
-  });
+  const exchange = startExchange(settings, url, onProgress);
   onKey(
     killLanesOnSignal(unit, settings.lanes, (lane) => {
       line.print(`lane ${String(lane)} was killed; it is replaced, and its logs are read again`);
     }),
   );
-  onStopSignal(systemClock, () => {
-    line.print("stopping: answers and notices first, then the rest to the database");
+  stop.addEventListener("abort", () => {
     exchange.stop();
   });
   const books = await exchange.ended;
   const status = await settled(unit);
-  if (settings.json !== undefined && books !== null) {
-    const summary = await demoSummary(settings, unit, status, books);
-    writeFileSync(settings.json, `${JSON.stringify(summary, null, 2)}\n`);
-  }
-  line.end();
-  const written = await unit.stop();
-  process.stdin.pause();
-  const rest = "what is not yet written stays in the grid, and is written after the next start";
-  line.print(written ? "stopped; all is written" : `stopped; ${rest}`);
   if (books === null) {
+    if (stop.aborted) return; // asked to stop before it had begun
     throw new FailureError(failure("EXCHANGE_FAILED", "the exchange ended without its books"));
   }
+  if (settings.json === undefined) return;
+  const summary = await demoSummary(settings, unit, status, books);
+  writeFileSync(settings.json, `${JSON.stringify(summary, null, 2)}\n`);
 }
 
 /** A status from after the last answer, with nothing left to write; or the newest there is. */

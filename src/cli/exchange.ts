@@ -2,7 +2,7 @@
 // Owns: its progress on a terminal or to a parent process, its summary, stopping it.
 // Does not own: the exchange (bidding-demo/exchange).
 import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import { unwrap } from "../base/failure.ts";
 import { systemRandom } from "../base/random.ts";
@@ -23,6 +23,7 @@ export type ExchangeMessage =
 /** Runs until the time is over or a signal asks for the end; the books stay below `data`. */
 export async function exchange(settings: Settings): Promise<void> {
   mkdirSync(settings.data, { recursive: true });
+  if (settings.json !== undefined) mkdirSync(dirname(settings.json), { recursive: true });
   const line = new StatusLine();
   const started = await runExchange({
     targets: settings.targets,
@@ -39,7 +40,10 @@ export async function exchange(settings: Settings): Promise<void> {
     },
   });
   const running = unwrap(started);
-  const say = (message: ExchangeMessage) => process.send?.(message);
+  const isChild = process.send !== undefined;
+  const say = (message: ExchangeMessage) => {
+    if (process.connected) process.send?.(message); // else whoever started it is gone
+  };
   onStopSignal(systemClock, () => {
     line.print("stopping: the last answers and notices are awaited");
     running.stop();
@@ -51,13 +55,13 @@ export async function exchange(settings: Settings): Promise<void> {
   const ticker = systemTimers.every(progressIntervalMs, () => {
     const progress = running.progress();
     say({ kind: "progress", progress });
-    if (process.send === undefined) line.show(exchangeLine(progress));
+    if (!isChild) line.show(exchangeLine(progress));
   });
   const summary = unwrap(await running.finished);
   ticker.cancel();
   line.end();
   say({ kind: "summary", summary });
   if (settings.json !== undefined) writeFileSync(settings.json, JSON.stringify(summary, null, 2));
-  if (process.send === undefined) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
-  else process.disconnect?.();
+  if (!isChild) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
+  else if (process.connected) process.disconnect?.();
 }

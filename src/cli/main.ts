@@ -58,6 +58,8 @@ function program(): Command {
 }
 
 async function main(): Promise<void> {
+  // Whoever read our output may be gone (a pipe, a closed terminal): no reason to end a unit.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
   try {
     await program().parseAsync();
   } catch (error) {
@@ -67,6 +69,10 @@ async function main(): Promise<void> {
       const { code, message } = error.failure;
       process.stderr.write(`orrery: ${message} [${code}]\n`);
       process.exitCode = code === "CONFIG_INVALID" ? exitUsage : exitFailed;
+    } else if (error instanceof Error && "syscall" in error) {
+      // A file or folder that a setting names: the system says which, and what is wrong with it.
+      process.stderr.write(`orrery: ${error.message}\n`);
+      process.exitCode = exitFailed;
     } else {
       throw error;
     }

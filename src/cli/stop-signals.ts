@@ -1,12 +1,14 @@
-// Stop signals: Ctrl-C and SIGTERM ask for a clean stop; asking again ends at once.
+// Stop signals: Ctrl-C, SIGTERM and a terminal that closes ask for a clean stop; asking again ends
+// at once.
 // Owns: when a second signal counts. Does not own: what a clean stop does.
+// A command listens for them before it starts anything: what is half started is stopped, too.
 import type { Clock } from "../base/clock.ts";
 
 // One Ctrl-C may arrive twice: from the terminal, and passed on by npm.
 const sameSignalMs = 1000;
 const exitInterrupted = 130;
 
-/** Calls `stop` at the first SIGINT or SIGTERM; at the second, a second later, the process ends. */
+/** Calls `stop` at the first signal; at another, a second later, the process ends. */
 export function onStopSignal(clock: Clock, stop: () => void): void {
   let firstMs: number | null = null;
   const signalled = () => {
@@ -18,6 +20,5 @@ export function onStopSignal(clock: Clock, stop: () => void): void {
       process.exit(exitInterrupted);
     }
   };
-  process.on("SIGINT", signalled);
-  process.on("SIGTERM", signalled);
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, signalled);
 }

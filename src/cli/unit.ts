@@ -8,14 +8,14 @@ import { onStopSignal } from "./stop-signals.ts";
 
 /** Serves until a signal asks for the end; then drains, writes what is left, and returns. */
 export async function unit(settings: Settings): Promise<void> {
+  const stopped = new Promise<void>((resolve) => {
+    onStopSignal(systemClock, resolve);
+  });
   const running = await startBidder(settings, { logFile: null });
   process.stdout.write(`serving http://${settings.host}:${String(running.port)}\n`);
   killLanesOnSignal(running, settings.lanes);
-  const written = await new Promise<boolean>((resolve) => {
-    onStopSignal(systemClock, () => {
-      void running.stop().then(resolve);
-    });
-  });
+  await stopped;
+  const written = await running.stop();
   const rest = "what is not yet written stays in the grid, and is written after the next start";
   process.stdout.write(written ? "stopped; all is written\n" : `stopped; ${rest}\n`);
 }

@@ -22,6 +22,10 @@ export class UnitDatabase {
   readonly address: PostgresAddress | null;
   readonly #embedded: EmbeddedPostgres | null;
   readonly #open: OpenDatabase | null;
+  readonly #endEmbedded = () => {
+    const pid = this.#embedded?.pid;
+    if (pid !== undefined) process.kill(pid, "SIGINT"); // fast shutdown, without us
+  };
   readonly #log: Logger;
 
   private constructor(
@@ -33,6 +37,8 @@ export class UnitDatabase {
     this.#embedded = embedded;
     this.#log = log;
     this.#open = address === null ? null : new OpenDatabase(address, systemTimers);
+    // A process that ends without a stop (not by kill -9) does not leave its server behind.
+    process.on("exit", this.#endEmbedded);
   }
 
   /** Starts the embedded server where one is asked for; a database elsewhere may be away. */
@@ -105,5 +111,6 @@ export class UnitDatabase {
 
   async close(): Promise<void> {
     await this.#embedded?.stop();
+    process.off("exit", this.#endEmbedded);
   }
 }

@@ -125,6 +125,12 @@ export class TestProcess {
     return this.#child.kill(name);
   }
 
+  /** Reads what it prints no longer: it writes into a pipe that nobody holds. */
+  closeOutput(): void {
+    this.#child.stdout?.destroy();
+    this.#child.stderr?.destroy();
+  }
+
   /** Numbers of the processes that descend from this one and live, itself not among them. */
   descendants(): number[] {
     return this.#tree
