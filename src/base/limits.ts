@@ -51,8 +51,9 @@ export const limits = {
   storeBackoffMsMin: 5,
   storeBackoffMsMax: 500,
 
-  /** Records that one read of a log asks for, and the bytes a reader holds at once. */
+  /** Records that one read of a log asks for, and about how many bytes of them while it loads. */
   logReadRecords: 256,
+  logReadBytes: 256 * 1024,
 
   /** Records and bytes that one database transaction carries (sending 8 MB takes a lane 20 ms). */
   pumpTransactionRecordsMax: 2048,

@@ -50,7 +50,7 @@ export function loadAnswered(state: LogState, phase: LoadPhase, value: Definite)
     case "loadSegments":
       return segmentsLoaded(state, phase, value as readonly (Buffer | null)[]);
     case "loadRecords":
-      return recordsLoaded(state, phase.from, value as readonly (Buffer | null)[]);
+      return recordsLoaded(state, phase, value as readonly (Buffer | null)[]);
     case "headAfterGap":
       return headAfterGap(state, phase.gap, value as Buffer | null);
     case "headAfterLoad":
@@ -141,22 +141,40 @@ function baseDone(
 ): LogStep {
   const chain = checksum(stored);
   const loaded: LogOutput = { kind: "loaded", record, checksum: chain };
-  return loadRecords({ ...state, chain }, state.head + 1, [...outputs, loaded]);
+  return loadRecords({ ...state, chain }, state.head + 1, recordsAtFirst, [...outputs, loaded]);
 }
 
-function loadRecords(state: LogState, from: number, outputs: readonly LogOutput[]): LogStep {
+const recordsAtFirst = 4;
+
+/** As many as come to about `logReadBytes`, by the size of those read last: a lane's others wait. */
+function recordsNext(count: number, bytes: number): number {
+  const fitting = Math.floor((count * limits.logReadBytes) / Math.max(1, bytes));
+  return Math.max(1, Math.min(fitting, count * 2, limits.logReadRecords));
+}
+
+function loadRecords(
+  state: LogState,
+  from: number,
+  count: number,
+  outputs: readonly LogOutput[],
+): LogStep {
   if (from === state.epoch) return allLoaded(state, outputs);
   const keys: Buffer[] = [];
-  const to = Math.min(state.epoch, from + limits.logReadRecords);
+  const to = Math.min(state.epoch, from + count);
   for (let position = from; position < to; position++) {
     keys.push(recordKey(state.config.partition, position));
   }
-  return calling(state, { name: "loadRecords", from }, { op: "getMany", keys }, outputs);
+  return calling(state, { name: "loadRecords", from, count }, { op: "getMany", keys }, outputs);
 }
 
-function recordsLoaded(state: LogState, from: number, values: readonly (Buffer | null)[]): LogStep {
+function recordsLoaded(
+  state: LogState,
+  { from, count }: LogPhase & { name: "loadRecords" },
+  values: readonly (Buffer | null)[],
+): LogStep {
   const outputs: LogOutput[] = [];
   let { chain } = state;
+  let bytes = 0;
   for (const [index, stored] of values.entries()) {
     const position = from + index;
     if (stored === null) return gap(state, `record ${String(position)}`);
@@ -168,9 +186,10 @@ function recordsLoaded(state: LogState, from: number, values: readonly (Buffer |
     }
     assert(record.position === position, "a record lies at its position");
     chain = checksum(stored);
+    bytes += stored.length;
     outputs.push({ kind: "loaded", record, checksum: chain });
   }
-  return loadRecords({ ...state, chain }, from + values.length, outputs);
+  return loadRecords({ ...state, chain }, from + values.length, recordsNext(count, bytes), outputs);
 }
 
 function allLoaded(state: LogState, outputs: readonly LogOutput[]): LogStep {

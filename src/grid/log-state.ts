@@ -44,7 +44,7 @@ export type LogPhase =
   | { readonly name: "headAfterClaim" }
   | { readonly name: "loadBase" }
   | { readonly name: "loadSegments"; readonly base: Buffer; readonly from: number }
-  | { readonly name: "loadRecords"; readonly from: number }
+  | { readonly name: "loadRecords"; readonly from: number; readonly count: number }
   | { readonly name: "headAfterGap"; readonly gap: string }
   | { readonly name: "headAfterLoad" }
   // 2

@@ -204,7 +204,7 @@ export class PartitionLog<E extends CommandEntry> {
       // L10. A broken assertion, or stored bytes that are not msgpack.
       const { name } = this.#state.phase;
       const what = `partition ${String(this.#config.partition)}, ${name}: ${String(error)}`;
-      this.#stopped(failure("PARTITION_HALTED", what), this.#fateInFlight());
+      this.#stopped(failure("PARTITION_STOPPED", what), this.#fateInFlight());
       return;
     }
     const { state, outputs } = step;

@@ -377,7 +377,7 @@ describe("L10: what cannot be meant stops the partition", () => {
     const owner = new Owner(map, identity, "owner");
     owner.log.open();
     const stop = await owner.ended.promise;
-    expect(stop).toMatchObject({ reason: { code: "PARTITION_HALTED" }, fate: "none" });
+    expect(stop).toMatchObject({ reason: { code: "PARTITION_STOPPED" }, fate: "none" });
   });
 
   test("while an append is in flight, which is unknown then", async () => {
@@ -386,8 +386,40 @@ describe("L10: what cannot be meant stops the partition", () => {
     unwrap(await map.put(recordKey(partition, owner.log.state.next), nonsense, ms));
     owner.append("a");
     const stop = await owner.ended.promise;
-    expect(stop).toMatchObject({ reason: { code: "PARTITION_HALTED" }, fate: "unknown" });
+    expect(stop).toMatchObject({ reason: { code: "PARTITION_STOPPED" }, fate: "unknown" });
     expect(stop.inFlight).toEqual(["a"]);
+  });
+});
+
+describe("loading", () => {
+  test("large records come in slices of a bounded size, small ones by the hundred", async () => {
+    const { store, identity } = await newMemoryGrid(2);
+    const writer = await newOwner(store.map(generationMapName(1)), identity, "writer");
+    const large = 40;
+    for (let count = 1; count <= large; count++) {
+      writer.log.append(entry("x".repeat(limits.logReadBytes)), limits.recordBytesMax);
+      await writer.settled(count);
+    }
+    for (let count = 1; count <= 600; count++) {
+      writer.append("small");
+      await writer.settled(large + count);
+    }
+    const slices: number[][] = [];
+    const layered = new LayeredStore(store, async ({ op }, forward) => {
+      const outcome = await forward();
+      if (op === "getMany" && outcome.ok) {
+        const values = outcome.value as (Buffer | null)[];
+        slices.push(values.flatMap((value) => value?.length ?? []));
+      }
+      return outcome;
+    });
+    const reader = await newOwner(layered.map(generationMapName(1)), identity, "reader");
+    expect(namesIn(reader.loaded)).toEqual(namesIn(writer.durable));
+    const sums = slices.map((slice) => slice.reduce((sum, bytes) => sum + bytes, 0));
+    // The first slice knows no sizes yet; finding the tail probes a fixed number of records.
+    expect(Math.max(...sums)).toBeLessThan(limits.logReadBytes * 17);
+    expect(sums.filter((bytes) => bytes > limits.logReadBytes * 2).length).toBeLessThan(4);
+    expect(Math.max(...slices.map((slice) => slice.length))).toBe(limits.logReadRecords);
   });
 });
 

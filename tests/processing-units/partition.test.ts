@@ -9,7 +9,7 @@ import { limits } from "../../src/base/limits.ts";
 import { seededRandom } from "../../src/base/random.ts";
 import { systemTimers } from "../../src/base/timers.ts";
 import type { GridIdentity } from "../../src/grid/grid-directory.ts";
-import { generationMapName } from "../../src/grid/grid-keys.ts";
+import { generationMapName, recordKey } from "../../src/grid/grid-keys.ts";
 import type { Value } from "../../src/grid/log-record.ts";
 import type { ByteMap } from "../../src/grid/store.ts";
 import { command, space, type Application } from "../../src/processing-units/application.ts";
@@ -303,6 +303,17 @@ test("E2: commands wait while a partition starts, up to a limit, and not past th
   expect(code(await late)).toBe("DEADLINE_EXCEEDED");
   const answers = await Promise.all(waiting);
   expect(code(answers.at(-1) as Outcome<Value>)).toBe(`value ${String(waiting.length)}`);
+});
+
+test("rule 2: an answer of the store that cannot be meant stops it; it comes back with the store", async () => {
+  const grid = await newGrid();
+  const { partition, served } = open(grid);
+  await served;
+  const next = recordKey(0, partition.log.state.next);
+  await grid.map.put(next, Buffer.from([1, 0xc1]), 1000); // no msgpack
+  expect(code(await run(partition, "add", { key: "a", by: 1 }))).toBe("OUTCOME_UNKNOWN");
+  await grid.map.delete(next, 1000);
+  expect(code(await run(partition, "read", { key: "a" }))).toBe("value 0");
 });
 
 test("rule 2: a broken assertion stops the partition; it comes back from the log, then halts", async () => {
