@@ -1,13 +1,15 @@
 // Bid bodies: campaigns and requests for measuring the path of a bid.
-// Owns: requests that always get a bid (no frequency cap, budgets that do not end, floors below the
-// bids), and the same requests for a size that nobody buys. Does not own: sending them.
+// Owns: requests that always get a bid (budgets that do not end, floors below the bids), and the same requests for a size that nobody buys. Does not own: sending them.
 import type { CampaignDeclaration } from "../src/bidding-demo/campaign.ts";
 
 const sizes = ["300x250", "728x90", "320x50", "160x600"] as const;
 const countries = ["USA", "DEU", "GBR"] as const;
 
-/** Sixteen campaigns; four of them fit each request, and the owner chooses among those. */
-export function benchCampaigns(): CampaignDeclaration[] {
+/**
+ * Sixteen campaigns; some of them fit each request, and the owner chooses among those. `capped`:
+ * with a frequency cap far away, which every bid then has to be counted for.
+ */
+export function benchCampaigns({ capped }: { capped: boolean }): CampaignDeclaration[] {
   return Array.from({ length: 16 }, (_, number) => ({
     id: `bench-${String(number)}`,
     name: `Campaign ${String(number)}`,
@@ -15,6 +17,7 @@ export function benchCampaigns(): CampaignDeclaration[] {
     categories: ["IAB22"],
     bidCpm: 2 + number / 10,
     budget: 1_000_000_000,
+    ...(capped ? { frequencyCap: { impressions: 50, windowSeconds: 3600 } } : {}),
     targeting: number % 2 === 0 ? { countries: [...countries] } : { siteCategories: ["IAB12"] },
     creative: {
       headline: "Things that everybody needs, at prices that nobody minds",

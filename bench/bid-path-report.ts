@@ -29,7 +29,7 @@ export interface MeasuredWindow {
 export interface BidPathFigures {
   readonly connections: number;
   readonly windowMs: number;
-  /** Log bytes of a bid that has a record of its own. */
+  /** Log bytes of a bid of a capped campaign that has a record of its own. */
   readonly singleBidBytes: number;
   readonly candidates: readonly {
     readonly name: string;
@@ -163,8 +163,8 @@ function reportText(figures: BidPathFigures, summaries: readonly Summary[]): str
     "CPU µs: processor time of the whole server for each answer; lane, main, pool (libuv) and",
     "runtime (garbage collection, compilation) are its parts.",
     "disturbed: windows beside which a probe took 15 % longer than usual.",
-    `A bid with a record of its own: ${figures.singleBidBytes.toFixed(0)} log bytes ` +
-      `(at most ${String(logBytesMax)}; its notices come apart).`,
+    `A bid of a capped campaign with a record of its own: ${figures.singleBidBytes.toFixed(0)} ` +
+      `log bytes (at most ${String(logBytesMax)}; its notices come apart).`,
     "Not measured: latency (a closed loop hides it), several lanes, a database, notices, expiry.",
   ].join("\n");
 }

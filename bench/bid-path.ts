@@ -43,7 +43,7 @@ export const bidPath: Scenario = {
 
 async function measureBidPath(options: ScenarioOptions): Promise<ScenarioResult> {
   const campaigns = join(options.folder, "campaigns.json");
-  writeFileSync(campaigns, JSON.stringify(benchCampaigns()));
+  writeFileSync(campaigns, JSON.stringify(benchCampaigns({ capped: false })));
   const windows: MeasuredWindow[] = [];
   const chosen = candidates.filter(({ inSmoke }) => inSmoke || !options.smoke);
   const total = chosen.length * options.rounds;
@@ -66,6 +66,8 @@ async function measureBidPath(options: ScenarioOptions): Promise<ScenarioResult>
     })),
     options.rounds,
   );
+  // The most that a bid can need: a record of its own, and the count for its user's frequency.
+  writeFileSync(campaigns, JSON.stringify(benchCampaigns({ capped: true })));
   const alone: Candidate = { name: "one at a time", kind: "bid", store: "memory", inSmoke: true };
   const single = await withServer(alone, options.folder, (server) =>
     bidsOneByOne(server, options.smoke ? smoke.singleBids : full.singleBids),
