@@ -1,5 +1,6 @@
 // Bid bodies: campaigns and requests for measuring the path of a bid.
-// Owns: requests that always get a bid (budgets that do not end, floors below the bids), and the same requests for a size that nobody buys. Does not own: sending them.
+// Owns: requests that always get a bid (budgets that do not end, floors below the bids), and the
+// same requests for a size that nobody buys. Does not own: sending them.
 import type { CampaignDeclaration } from "../src/bidding-demo/campaign.ts";
 
 const sizes = ["300x250", "728x90", "320x50", "160x600"] as const;

@@ -146,7 +146,7 @@ function baseDone(
 
 const recordsAtFirst = 4;
 
-/** As many as come to about `logReadBytes`, by the size of those read last: a lane's others wait. */
+/** As many as come to about `logReadBytes`, by the size of those before: a lane's others wait. */
 function recordsNext(count: number, bytes: number): number {
   const fitting = Math.floor((count * limits.logReadBytes) / Math.max(1, bytes));
   return Math.max(1, Math.min(fitting, count * 2, limits.logReadRecords));

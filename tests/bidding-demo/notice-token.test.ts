@@ -1,5 +1,5 @@
-// Goal: a notice's token is HMAC-SHA256, and only its own key accepts it. Method: Node's own HMAC as
-// the oracle, over random keys and bid ids.
+// Goal: a notice's token is HMAC-SHA256, and only its own key accepts it.
+// Method: Node's own HMAC as the oracle, over random keys and bid ids.
 import { createHmac } from "node:crypto";
 import fc from "fast-check";
 import { expect, test } from "vitest";

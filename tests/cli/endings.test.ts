@@ -1,5 +1,6 @@
-// Goal: however a command ends, it says so in one line, stops what it started, and leaves no process
-// behind. Method: real commands, ended at their worst moments; what lives is read from the system.
+// Goal: however a command ends, it says so in one line, stops what it started, and leaves no
+// process behind.
+// Method: real commands, ended at their worst moments; what lives is read from the system.
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";

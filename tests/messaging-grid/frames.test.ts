@@ -22,7 +22,7 @@ const values: fc.Arbitrary<Value> = fc.letrec<{ value: Value }>((tie) => ({
     { maxDepth: 4 },
     fc.constant(null),
     fc.boolean(),
-    fc.double({ noNaN: true }),
+    fc.double({ noNaN: true }).map((value) => value + 0), // -0 is written as 0
     fc.integer(),
     fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
     fc.string({ unit: "grapheme" }),

@@ -1,6 +1,7 @@
 // Unruly application: does to its lane what no application should, for tests of those who watch.
 import { Type } from "typebox";
 import { FailureError, failure } from "../../src/base/failure.ts";
+import { systemTimers } from "../../src/base/timers.ts";
 import { command, type Application } from "../../src/processing-units/application.ts";
 
 export interface Unruliness {
@@ -13,9 +14,9 @@ export interface Unruliness {
 /** `spin` never returns. */
 export default (options: Unruliness): Application => {
   if (options.breaksLate) {
-    globalThis.setTimeout(() => {
+    systemTimers.after(0, () => {
       throw new Error("broken late");
-    }, 0);
+    });
     throw new FailureError(failure("CONFIG_INVALID", "unruly"));
   }
   return {
