@@ -11,7 +11,7 @@ import type { Random } from "../base/random.ts";
 import type { Change } from "../grid/log-record.ts";
 import type { Entry, Space, Transaction } from "./application.ts";
 import type { PartitionMemory } from "./partition-memory.ts";
-import { freezeValue } from "./value.ts";
+import { freezeValue, textProblem } from "./value.ts";
 
 const entryBytes = 64; // framing of one command's entry and of one change, generously
 const linearChanges = 16;
@@ -82,8 +82,8 @@ export class BufferedTransaction implements Transaction {
       key.length * 3 <= limits.keyBytesMax || Buffer.byteLength(key) <= limits.keyBytesMax,
       () => `a key of ${space.name} is longer than ${String(limits.keyBytesMax)} bytes`,
     );
-    // The log would give it back as another key.
-    assert(key.isWellFormed(), () => `a key of ${space.name} has half of a surrogate pair`);
+    const problem = textProblem(key);
+    assert(problem === null, () => `a key of ${space.name} has ${String(problem)}`);
   }
 
   #change(change: Change, bytes: number): void {

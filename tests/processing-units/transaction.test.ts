@@ -93,4 +93,5 @@ test("limits: a value, a command's changes and a key that are too large are refu
   expect(() => begin().get(stock, "k".repeat(limits.keyBytesMax + 1))).toThrow(/longer than/);
   // Two such keys would be one after they were read from the log.
   expect(() => begin().get(stock, "\ud800")).toThrow(/surrogate pair/);
+  expect(() => begin().get(stock, "a\0")).toThrow(/U\+0000/);
 });

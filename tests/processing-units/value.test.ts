@@ -9,6 +9,12 @@ import type { Value } from "../../src/grid/log-record.ts";
 import { decodeRecord, encodeRecord } from "../../src/grid/log-record.ts";
 import { freezeValue } from "../../src/processing-units/value.ts";
 
+/** Any characters but U+0000, which no value may hold. */
+const text = (maxLength: number) =>
+  fc.string({ unit: "binary", maxLength }).map((any) => any.replaceAll("\0", "0"));
+
+const propertyName = fc.string({ maxLength: 8 }).filter((any) => any !== "__proto__");
+
 const plain: fc.Arbitrary<Value> = fc.letrec<{ value: Value }>((tie) => ({
   value: fc.oneof(
     { maxDepth: 3 },
@@ -17,9 +23,9 @@ const plain: fc.Arbitrary<Value> = fc.letrec<{ value: Value }>((tie) => ({
     fc.double({ noNaN: true, noDefaultInfinity: true }),
     fc.maxSafeInteger(),
     fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
-    fc.string({ unit: "binary", maxLength: 300 }),
+    text(300),
     fc.array(tie("value"), { maxLength: 5 }),
-    fc.dictionary(fc.string({ maxLength: 8 }), tie("value"), { maxKeys: 5, noNullPrototype: true }),
+    fc.dictionary(propertyName, tie("value"), { maxKeys: 5, noNullPrototype: true }),
   ),
 })).value;
 
@@ -94,6 +100,7 @@ const refused: readonly (readonly [string, unknown, RegExp])[] = [
   ["a map", new Map(), /class Map/],
   ["bytes", Buffer.from("x"), /class Buffer/],
   ["half of a surrogate pair", { a: "\ud800" }, /surrogate pair at a$/],
+  ["U+0000", { a: "x\0y" }, /U\+0000 at a$/],
   ["half a pair in a name", { "\udfff": 1 }, /surrogate pair/],
   ["a property __proto__", JSON.parse('{"a":{"__proto__":1}}'), /__proto__ at a$/],
   ["more than 64 levels", nested(limits.valueDepthMax + 1), /64 levels/],
