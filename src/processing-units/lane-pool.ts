@@ -207,7 +207,12 @@ export class LanePool {
     for (const other of this.#threads.values()) {
       if (other !== thread) connect(thread, other);
     }
-    void thread.end.then((end) => {
+    // Its last words may still be on the way when the thread is known to have ended; the port
+    // closes behind them.
+    const silent = new Promise((resolve) => channel.port1.once("close", resolve));
+    void thread.end.then(async (end) => {
+      thread.ready = false;
+      await silent;
       this.#ended(thread, end);
     });
   }
@@ -233,8 +238,6 @@ export class LanePool {
   }
 
   #ended(thread: LaneThread, end: LaneEnd | null): void {
-    thread.control.close();
-    thread.ready = false;
     if (this.#stopping || end !== null) return;
     const { clock, timers } = this.#options;
     if (this.#started !== null) {

@@ -245,6 +245,7 @@ export default async function runLane(task: LaneTask): Promise<LaneEnd> {
       const message: MessageFromLane = { kind: "failed", failure: error.failure };
       task.control.postMessage(message);
     }
+    task.control.close();
     throw error;
   }
 }
