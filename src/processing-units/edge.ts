@@ -22,7 +22,7 @@ const statusOfCode: Partial<Record<FailureCode, number>> = {
 };
 
 /** The HTTP status of a failure: retryable 503, terminal 4xx, unknown 504. */
-export function statusOf(reason: Failure): number {
+function statusOf(reason: Failure): number {
   if (reason.kind === "retryable") return 503;
   if (reason.kind === "unknown") return 504;
   return statusOfCode[reason.code] ?? 400;
