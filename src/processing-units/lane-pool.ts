@@ -6,7 +6,12 @@
 //   U1. A lane that dies is replaced under the same number; its partitions come back from the log.
 //   U3. A lane that is stuck is ended, while the unit serves and when it stops.
 import type { Socket } from "node:net";
-import { MessageChannel, type MessagePort, type Transferable } from "node:worker_threads";
+import {
+  MessageChannel,
+  receiveMessageOnPort,
+  type MessagePort,
+  type Transferable,
+} from "node:worker_threads";
 import { Piscina } from "piscina";
 import type { Logger } from "pino";
 import type { Clock } from "../base/clock.ts";
@@ -207,12 +212,7 @@ export class LanePool {
     for (const other of this.#threads.values()) {
       if (other !== thread) connect(thread, other);
     }
-    // Its last words may still be on the way when the thread is known to have ended; the port
-    // closes behind them.
-    const silent = new Promise((resolve) => channel.port1.once("close", resolve));
-    void thread.end.then(async (end) => {
-      thread.ready = false;
-      await silent;
+    void thread.end.then((end) => {
       this.#ended(thread, end);
     });
   }
@@ -238,6 +238,9 @@ export class LanePool {
   }
 
   #ended(thread: LaneThread, end: LaneEnd | null): void {
+    thread.ready = false;
+    this.#hearLastWords(thread.control);
+    thread.control.close();
     if (this.#stopping || end !== null) return;
     const { clock, timers } = this.#options;
     if (this.#started !== null) {
@@ -252,6 +255,16 @@ export class LanePool {
     timers.after(delayMs, () => {
       if (!this.#stopping) this.#startLane(thread.lane);
     });
+  }
+
+  /** Why it could not start may still lie in the port when its end is known. */
+  #hearLastWords(control: MessagePort): void {
+    for (;;) {
+      const last = receiveMessageOnPort(control) as { message: MessageFromLane } | undefined;
+      if (last === undefined) return;
+      if (last.message.kind === "failed")
+        this.#settle({ ok: false, failure: last.message.failure });
+    }
   }
 
   #settle(outcome: Outcome<null>): void {

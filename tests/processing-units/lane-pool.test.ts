@@ -104,6 +104,18 @@ test("U3: a lane that is silent for too long is ended, and replaced", async () =
   await pool.stop();
 });
 
+test("U1: a lane that dies again and again, before it runs too, comes back", async () => {
+  const { pool, spin } = await newPool();
+  expect(await pool.start()).toMatchObject({ ok: true });
+  // Its new task may not have reached a thread when the next death comes.
+  while (pool.restarts < 5) {
+    pool.kill(0);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await spin(); // it serves
+  await pool.stop();
+});
+
 test("U3: a stop ends a lane that is stuck", async () => {
   const { pool, logged, spin } = await newPool();
   expect(await pool.start()).toMatchObject({ ok: true });
