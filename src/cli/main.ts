@@ -16,7 +16,7 @@ function program(): Command {
   const root = new Command("orrery")
     .description("An in-memory data grid processing engine for Node.")
     .version(packageJson.version)
-    .showHelpAfterError("(--help shows what there is)")
+    .configureOutput({ outputError: writeUsageError })
     .exitOverride();
   withSettings(root.command("demo").description("bidding demo: lanes, grid, database, exchange"), [
     "lanes",
@@ -57,6 +57,15 @@ function program(): Command {
   return root;
 }
 
+/** What is wrong and what to do in one line, like every other failure. */
+function writeUsageError(text: string, write: (text: string) => void): void {
+  const problem = text
+    .trim()
+    .replace(/^error: /, "")
+    .replaceAll("\n", " ");
+  write(`orrery: ${problem.replace(/\.$/, "")}; --help shows what there is\n`);
+}
+
 async function main(): Promise<void> {
   // Whoever read our output may be gone (a pipe, a closed terminal): no reason to end a unit.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
@@ -71,7 +80,7 @@ async function main(): Promise<void> {
       process.exitCode = code === "CONFIG_INVALID" ? exitUsage : exitFailed;
     } else if (error instanceof Error && "syscall" in error) {
       // A file or folder that a setting names: the system says which, and what is wrong with it.
-      process.stderr.write(`orrery: ${error.message}\n`);
+      process.stderr.write(`orrery: ${error.message}; choose a path that can be used\n`);
       process.exitCode = exitFailed;
     } else {
       throw error;

@@ -75,7 +75,11 @@ const options: Readonly<Record<SettingName, () => Option>> = {
         "(default: embedded:DATA/postgres)",
     ),
   data: () =>
-    setting("DATA", "--data <folder>", "home of the two defaults above").default("./data"),
+    setting(
+      "DATA",
+      "--data <folder>",
+      "home of what is not placed by --store and --database",
+    ).default("./data"),
   lanes: () =>
     setting("LANES", "--lanes <n>", "lanes (threads), each owns its share of the partitions")
       .argParser(wholeNumber(1, limits.lanesMax))
@@ -110,7 +114,7 @@ const options: Readonly<Record<SettingName, () => Option>> = {
     setting(
       "FOR",
       "--for <duration>",
-      "stop by itself after 30s, 5m, … (default: Ctrl-C)",
+      "stop by itself after 30s, 5m, … (default: until Ctrl-C)",
     ).argParser(duration),
   requests: () =>
     setting(

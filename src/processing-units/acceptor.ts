@@ -69,5 +69,6 @@ function listenFailure(host: string, port: number, error: NodeJS.ErrnoException)
   if (error.code === "EADDRINUSE") {
     return failed("ADDRESS_IN_USE", `${where} is in use; stop what uses it, or choose --port`);
   }
-  return failed("CONFIG_INVALID", `cannot listen on ${where}: ${error.message}`);
+  const advice = "choose another --host or --port";
+  return failed("CONFIG_INVALID", `cannot listen on ${where}: ${error.message}; ${advice}`);
 }
