@@ -15,6 +15,8 @@ import { urlsOf, type Settings } from "./settings.ts";
 export interface DemoSummary {
   readonly requests: number;
   readonly answers: ExchangeSummary["answers"];
+  /** `answers.error` by its reasons: DEADLINE_EXCEEDED is an answer that came too late. */
+  readonly errors: ExchangeSummary["errors"];
   readonly latencyMs: ExchangeSummary["latencyMs"];
   /** As the bidder counts them, since its start. */
   readonly notices: Readonly<Record<"won" | "billed" | "lost" | "duplicate" | "refused", number>>;
@@ -61,6 +63,7 @@ export async function demoSummary(
   return {
     requests: exchange.requests,
     answers: exchange.answers,
+    errors: exchange.errors,
     latencyMs: exchange.latencyMs,
     notices: merged.notices,
     campaigns: merged.campaigns.map(({ id, budgetMicros, spentMicros, reservedMicros }) => {
