@@ -6,6 +6,8 @@ import { assert } from "./assert.ts";
 export const limits = {
   /** Partitions of a grid: at least one; the key format has 16 bits for them. */
   partitionsMax: 4096,
+  /** Partitions of a new grid where nobody says how many. */
+  partitionsDefault: 32,
   /** Lanes of one processing unit. */
   lanesMax: 64,
 

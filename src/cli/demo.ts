@@ -65,13 +65,12 @@ async function trade(
   onProgress: (progress: ExchangeProgress) => void,
 ): Promise<void> {
   const url = `http://${settings.host}:${String(unit.port)}`;
-  line.print(demoBanner(settings, unit, url));
+  const killLane = killLanesOnSignal(unit, settings.lanes, (lane) => {
+    line.print(`lane ${String(lane)} was killed; it is replaced, and its logs are read again`);
+  });
+  line.print(demoBanner(settings, unit, url)); // which says how: from here on it may come
+  onKey(killLane);
   const exchange = startExchange(settings, url, onProgress);
-  onKey(
-    killLanesOnSignal(unit, settings.lanes, (lane) => {
-      line.print(`lane ${String(lane)} was killed; it is replaced, and its logs are read again`);
-    }),
-  );
   stop.addEventListener("abort", () => {
     exchange.stop();
   });

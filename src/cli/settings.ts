@@ -26,8 +26,6 @@ export interface Settings {
 
 export type SettingName = keyof Settings;
 
-const partitionsDefault = 32;
-
 function wholeNumber(least: number, most: number): (text: string) => number {
   return (text) => {
     const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
@@ -93,7 +91,7 @@ const options: Readonly<Record<SettingName, () => Option>> = {
     setting(
       "PARTITIONS",
       "--partitions <n>",
-      `partitions of a new grid, fixed for its life (default: ${String(partitionsDefault)}; ` +
+      `partitions of a new grid, fixed for its life (default: ${String(limits.partitionsDefault)}; ` +
         "an existing grid keeps its number)",
     ).argParser(wholeNumber(1, limits.partitionsMax)),
   campaigns: () =>

@@ -12,8 +12,8 @@ export async function unit(settings: Settings): Promise<void> {
     onStopSignal(systemClock, resolve);
   });
   const running = await startBidder(settings, { logFile: null });
+  killLanesOnSignal(running, settings.lanes); // before anybody is told that it serves
   process.stdout.write(`serving http://${settings.host}:${String(running.port)}\n`);
-  killLanesOnSignal(running, settings.lanes);
   await stopped;
   const written = await running.stop();
   const rest = "what is not yet written stays in the grid, and is written after the next start";

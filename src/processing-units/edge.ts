@@ -218,6 +218,8 @@ export class Edge {
       properties: {
         "x-ack": { enum: ["memory", "journal"] },
         "x-read": { enum: ["local"] },
+        // Not there yet: a client that relies on it must not be told that all is well.
+        "idempotency-key": false,
         "x-deadline-ms": { type: "string", pattern: "^[1-9][0-9]{0,4}$" },
       },
     };

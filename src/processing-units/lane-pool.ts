@@ -97,7 +97,7 @@ export class LanePool {
     return all.flatMap((thread) => (thread.status === null ? [] : [thread.status]));
   }
 
-  /** Starts all lanes; resolves when every one takes connections, or with why one cannot. */
+  /** Starts all lanes; resolves when no partition is starting any more, or with why one cannot. */
   start(): Promise<Outcome<null>> {
     return new Promise((resolve) => {
       this.#started = resolve;
@@ -222,11 +222,11 @@ export class LanePool {
       case "ready":
         thread.ready = true;
         this.#options.onReady();
-        if ([...this.#threads.values()].every(({ ready }) => ready)) this.#settle(ok(null));
         break;
       case "status":
         thread.status = message.status;
         thread.silentFor = 0;
+        if ([...this.#threads.values()].every(isSettled)) this.#settle(ok(null));
         break;
       case "drained":
         thread.drained();
@@ -271,6 +271,11 @@ export class LanePool {
     this.#started?.(outcome);
     this.#started = null;
   }
+}
+
+/** Every partition of the lane serves, or has halted and says why. */
+function isSettled({ status }: LaneThread): boolean {
+  return status?.partitions.every(({ phase }) => phase !== "starting") === true;
 }
 
 function send(thread: LaneThread, message: MessageToLane): void {

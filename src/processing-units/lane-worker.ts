@@ -38,6 +38,8 @@ class LaneHost {
   readonly #monitor: LaneMonitor;
   readonly #edge: Edge;
   readonly #hooks: EdgeHooks;
+  /** Partitions that neither served nor halted yet. */
+  readonly #starting: Set<number>;
   #databaseProblem: string | null = null;
 
   constructor(task: LaneTask, log: Logger, application: Application, store: Store) {
@@ -55,12 +57,14 @@ class LaneHost {
     });
     this.#database = this.#newDatabase();
     const pump = this.#newPump();
+    const owners = staticOwners(task.identity.partitions, task.lanes);
+    this.#starting = new Set(owners.ownedBy(task.lane));
     this.#lane = new Lane({
       ...task,
       address: `lane-${String(task.lane)}`,
       store,
       application,
-      owners: staticOwners(task.identity.partitions, task.lanes),
+      owners,
       messenger: this.#messenger,
       pump,
       clock: systemClock,
@@ -88,10 +92,7 @@ class LaneHost {
     const { control } = this.#task;
     await this.#edge.ready();
     const status = systemTimers.every(limits.laneStatusMs, () => {
-      void this.#monitor.status().then((laneStatus) => {
-        this.#say({ kind: "status", status: laneStatus });
-        this.#noteDatabase(laneStatus.databaseProblem);
-      });
+      this.#report();
     });
     const stopped = new Promise<void>((resolve) => {
       control.on("message", (message: MessageToLane) => {
@@ -100,6 +101,7 @@ class LaneHost {
     });
     this.#lane.open();
     this.#say({ kind: "ready" });
+    if (this.#starting.size === 0) this.#report(); // there are more lanes than partitions
     await stopped;
     const written = await this.#lane.close();
     // The thread may be used again: nothing of this lane may stay.
@@ -111,6 +113,18 @@ class LaneHost {
     control.close();
     this.#log.info({ written }, "lane stopped");
     return { written };
+  }
+
+  #report(): void {
+    void this.#monitor.status().then((laneStatus) => {
+      this.#say({ kind: "status", status: laneStatus });
+      this.#noteDatabase(laneStatus.databaseProblem);
+    });
+  }
+
+  /** The unit waits for all partitions at its start: it is told at once when the last is there. */
+  #settled(partition: number): void {
+    if (this.#starting.delete(partition) && this.#starting.size === 0) this.#report();
   }
 
   #heard(message: MessageToLane, stop: () => void): void {
@@ -217,10 +231,12 @@ class LaneHost {
     return {
       serving: (partition, epoch) => {
         log.info({ partition, epoch }, "partition serves");
+        this.#settled(partition);
       },
       stopped: (partition, failure, halted) => {
         if (failure.code === "SHUTTING_DOWN") return;
         log[halted ? "error" : "warn"]({ partition, failure, halted }, "partition stopped");
+        if (halted) this.#settled(partition);
       },
     };
   }

@@ -8,6 +8,7 @@ import { failure, FailureError } from "../base/failure.ts";
 import { newId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
+import { misfitProperty } from "../data-pump/table.ts";
 import type { Change } from "../grid/log-record.ts";
 import type { Entry, Space, Transaction } from "./application.ts";
 import type { PartitionMemory } from "./partition-memory.ts";
@@ -60,6 +61,11 @@ export class BufferedTransaction implements Transaction {
     const bytes = freezeValue(value);
     if (bytes > limits.valueBytesMax) {
       tooLarge(`the value for ${space.name}/${key}`, bytes, limits.valueBytesMax);
+    }
+    const misfit = space.table === null ? null : misfitProperty(space.table, value);
+    if (misfit !== null) {
+      const column = `${misfit} of ${space.name}/${key} does not fit its column`;
+      throw new FailureError(failure("HANDLER_FAILED", column));
     }
     this.#change({ space: space.name, key, value }, bytes);
   }

@@ -25,8 +25,6 @@ import { loadApplication, tablesOf, type ApplicationSource } from "./load-applic
 import { UnitDatabase } from "./unit-database.ts";
 import type { UnitStatus } from "./unit-status.ts";
 
-const partitionsDefault = 32;
-
 export interface UnitOptions {
   /** memory: or lmdb:… */
   readonly store: string;
@@ -125,7 +123,7 @@ export class Unit {
 }
 
 /**
- * Starts a processing unit; resolves when all its lanes take requests. Fails with one clear line,
+ * Starts a processing unit; resolves when its partitions serve. Fails with one clear line,
  * and nothing left behind, where anything it needs cannot be had.
  */
 export async function startUnit(options: UnitOptions): Promise<Outcome<Unit>> {
@@ -174,7 +172,7 @@ async function start(options: UnitOptions, acquired: Acquired): Promise<Outcome<
     clock: systemClock,
     random: systemRandom(),
     partitions: options.partitions,
-    partitionsDefault,
+    partitionsDefault: limits.partitionsDefault,
     mayCreate: () => database.allowsNewGrid(),
   });
   if (!grid.ok) return grid;
@@ -199,6 +197,7 @@ async function start(options: UnitOptions, acquired: Acquired): Promise<Outcome<
   acquired.add(() => {
     status.cancel();
   });
+  unit.refreshStatus(); // every lane knows that the unit is ready before anybody can ask it
   log.info({ port: unit.port, ...grid.value, lanes: options.lanes }, "unit serves");
   return ok(unit);
 }

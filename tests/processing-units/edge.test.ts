@@ -88,6 +88,11 @@ test.each([
   ["a content type with a tab", { payload: "{}", headers: { "content-type": "\ttext/x" } }, 415],
   ["an oversized body", { payload: { key: "a".repeat(limits.bodyBytesMax), by: 1 } }, 413],
   ["an unknown acknowledgement", { ...good, headers: { "x-ack": "written" } }, 400],
+  [
+    "an idempotency key, which is not kept yet",
+    { ...good, headers: { "idempotency-key": "a" } },
+    400,
+  ],
   ["a deadline of nothing", { ...good, headers: { "x-deadline-ms": "0" } }, 400],
   ["an unknown command", { url: "/commands/nothing", payload: {} }, 404],
   ["another method", { method: "GET" as const }, 404],

@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { AssertionError } from "../../src/base/assert.ts";
 import { limits } from "../../src/base/limits.ts";
 import { seededRandom } from "../../src/base/random.ts";
+import type { Value } from "../../src/grid/log-record.ts";
 import { space } from "../../src/processing-units/application.ts";
 import { PartitionMemory } from "../../src/processing-units/partition-memory.ts";
 import { BufferedTransaction } from "../../src/processing-units/transaction.ts";
@@ -94,4 +95,29 @@ test("limits: a value, a command's changes and a key that are too large are refu
   // Two such keys would be one after they were read from the log.
   expect(() => begin().get(stock, "\ud800")).toThrow(/surrogate pair/);
   expect(() => begin().get(stock, "a\0")).toThrow(/U\+0000/);
+});
+
+test.each([
+  ["text", "a", 1],
+  ["bigint", 2 ** 53 - 1, 1.5],
+  ["bigint", 2n ** 63n - 1n, 2n ** 63n],
+  ["bigint", -1, 1e300],
+  ["integer", 2 ** 31 - 1, 2 ** 31],
+  ["integer", -(2 ** 31), -(2 ** 31) - 1],
+  ["integer", 5n, "5"],
+  ["double precision", 1.5, "1.5"],
+  ["boolean", false, 0],
+  ["timestamptz", 0, 8.64e15],
+  ["jsonb", { any: [1, null] }, undefined],
+] as const)("D7: a column of type %s takes %s, not %s", (type, good, bad) => {
+  const typed = space<{ readonly cell: Value }>({
+    name: "stock",
+    table: { name: "stock", key: "id", columns: { cell: type } },
+  });
+  begin().put(typed, "a", { cell: good });
+  begin().put(typed, "a", { cell: null });
+  if (bad === undefined) return;
+  expect(() => {
+    begin().put(typed, "a", { cell: bad });
+  }).toThrow(/cell of stock\/a does not fit its column|64 bits/);
 });
