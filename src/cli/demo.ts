@@ -1,12 +1,13 @@
 // Demo: the command that shows everything at once: a unit that bids, and an exchange that asks.
 // Owns: starting both, the block of text, the status line, the summary, stopping in order.
 // Does not own: the unit (bidder.ts), the exchange (a child process: demo-exchange.ts).
-import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { systemClock } from "../base/clock.ts";
-import { failure, FailureError } from "../base/failure.ts";
+import { failure, FailureError, unwrap } from "../base/failure.ts";
 import { delay, systemTimers } from "../base/timers.ts";
 import { mergeStatus } from "../bidding-demo/demo-status.ts";
+import { replaySource } from "../bidding-demo/exchange/replay.ts";
 import type { ExchangeProgress } from "../bidding-demo/exchange/tally.ts";
 import type { UnitStatus } from "../processing-units/unit-status.ts";
 import type { Unit } from "../processing-units/unit.ts";
@@ -18,6 +19,7 @@ import { killLanesOnSignal } from "./kill-lane.ts";
 import type { Settings } from "./settings.ts";
 import { dollars, exchangeLine, StatusLine } from "./status-line.ts";
 import { onStopSignal } from "./stop-signals.ts";
+import { prepareSummary, writeSummary } from "./summary-file.ts";
 
 /** Statuses come once a second; one that was begun after a moment is two seconds away. */
 const freshStatusMs = 2500;
@@ -28,7 +30,9 @@ export async function demo(settings: Settings): Promise<void> {
   const line = new StatusLine();
   line.print("starting lanes, grid and database…");
   mkdirSync(settings.data, { recursive: true });
-  if (settings.json !== undefined) mkdirSync(dirname(settings.json), { recursive: true });
+  prepareSummary(settings.json);
+  // The exchange reads it, in its own process, when all else has started: too late to refuse it.
+  if (settings.requests !== undefined) unwrap(await replaySource(settings.requests, settings.seed));
   const stop = new AbortController();
   onStopSignal(systemClock, () => {
     line.print("stopping: answers and notices first, then the rest to the database");
@@ -82,7 +86,7 @@ async function trade(
   }
   if (settings.json === undefined) return;
   const summary = await demoSummary(settings, unit, status, books);
-  writeFileSync(settings.json, `${JSON.stringify(summary, null, 2)}\n`);
+  writeSummary(settings.json, summary);
 }
 
 /** A status from after the last answer, with nothing left to write; or the newest there is. */

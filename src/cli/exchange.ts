@@ -1,8 +1,8 @@
 // Exchange: the command that runs the exchange simulator as a process of its own.
 // Owns: its progress on a terminal or to a parent process, its summary, stopping it.
 // Does not own: the exchange (bidding-demo/exchange).
-import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import { unwrap } from "../base/failure.ts";
 import { systemRandom } from "../base/random.ts";
@@ -12,6 +12,7 @@ import type { ExchangeProgress, ExchangeSummary } from "../bidding-demo/exchange
 import type { Settings } from "./settings.ts";
 import { exchangeLine, StatusLine } from "./status-line.ts";
 import { onStopSignal } from "./stop-signals.ts";
+import { prepareSummary, writeSummary } from "./summary-file.ts";
 
 const progressIntervalMs = 1000;
 
@@ -23,7 +24,7 @@ export type ExchangeMessage =
 /** Runs until the time is over or a signal asks for the end; the books stay below `data`. */
 export async function exchange(settings: Settings): Promise<void> {
   mkdirSync(settings.data, { recursive: true });
-  if (settings.json !== undefined) mkdirSync(dirname(settings.json), { recursive: true });
+  prepareSummary(settings.json);
   const line = new StatusLine();
   const started = await runExchange({
     targets: settings.targets,
@@ -61,7 +62,7 @@ export async function exchange(settings: Settings): Promise<void> {
   ticker.cancel();
   line.end();
   say({ kind: "summary", summary });
-  if (settings.json !== undefined) writeFileSync(settings.json, JSON.stringify(summary, null, 2));
+  writeSummary(settings.json, summary);
   if (!isChild) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
   else if (process.connected) process.disconnect?.();
 }

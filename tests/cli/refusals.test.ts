@@ -9,7 +9,8 @@ import { seededMarket } from "../../src/bidding-demo/exchange/market.ts";
 import { connectTo, startTestDatabase, type TestDatabase } from "../support/embedded-database.ts";
 import { campaign, campaignsFile } from "../end-to-end/support/campaigns.ts";
 import { testFolder } from "../end-to-end/support/test-folder.ts";
-import { startUnit, type RunningUnit } from "../end-to-end/support/unit-process.ts";
+import { notReady, startUnit, type RunningUnit } from "../end-to-end/support/unit-process.ts";
+import { until } from "../end-to-end/support/until.ts";
 import { refusal, runOrrery } from "./run-orrery.ts";
 
 let database: TestDatabase;
@@ -79,7 +80,7 @@ test("a folder in use is left to who uses it, and so is an address", async () =>
     expect((await start("--data", data)).stderr).toContain(`process ${holder} uses`);
     const port = ["--port", new URL(unit.url).port, "--data", join(folder, "other")];
     expect(await start(...port)).toEqual(refusal(1, /is in use; .*choose --port/));
-    expect((await fetch(`${unit.url}/readyz`)).status).toBe(200);
+    await until("all partitions serve", () => notReady(unit.url));
   });
 });
 
@@ -161,4 +162,12 @@ test("wrong user, password or database name", async () => {
 test("an exchange without anybody to ask", async () => {
   const args = ["exchange", "--targets", "http://127.0.0.1:1", "--data", join(folder, "ledger")];
   expect(await runOrrery(args)).toEqual(refusal(1, /cannot be reached.*name another target/));
+});
+
+test("a summary that could not be written at the end is refused at the start", async () => {
+  const run = (command: string) =>
+    runOrrery([command, "--json", folder, "--data", join(folder, "summary")]);
+  const refused = refusal(1, /EISDIR.*choose a path/);
+  expect(await run("demo")).toEqual(refused);
+  expect(await run("exchange")).toEqual(refused);
 });

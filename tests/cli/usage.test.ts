@@ -27,6 +27,7 @@ const wrongUses: readonly (readonly [command: string, problem: RegExp])[] = [
   ["demo --seed -1", /--seed.*'-1'.*whole number/],
   ["exchange --targets ftp://127.0.0.1", /--targets.*http:\/\/127\.0\.0\.1:7070/],
   ["exchange --requests ROOT/nowhere.jsonl", /requests file.*nowhere\.jsonl/],
+  ["demo --requests ROOT/nowhere.jsonl", /requests file.*nowhere\.jsonl/],
   ["unit --store redis://127.0.0.1", /"redis".*memory: or lmdb:FOLDER/],
   ["unit --store lmdb:", /folder is missing.*memory: or lmdb:FOLDER/],
   ["unit --store lmdb:ROOT/data/grid?sync=maybe", /sync.*lmdb:FOLDER/],
@@ -62,7 +63,7 @@ test("a variable is checked like its flag, and named", async () => {
 });
 
 afterAll(() => {
-  // The exchange's folder is made before its requests file is read; nothing lies in it.
+  // The folder itself is made before a requests file is read; nothing lies in it.
   const made = readdirSync(folder, { recursive: true }).filter((name) => name !== "data");
   expect(made.sort()).toEqual(["half.json", "wrong.json"]);
 });

@@ -18,7 +18,7 @@ import { budgetsOf, campaign, campaignsFile } from "./support/campaigns.ts";
 import { LoadedExchange } from "./support/loaded-exchange.ts";
 import { forgottenWins } from "./support/notices.ts";
 import { testFolder } from "./support/test-folder.ts";
-import { metricOf, notWritten, startUnit } from "./support/unit-process.ts";
+import { metricOf, notReady, notWritten, startUnit } from "./support/unit-process.ts";
 import { until } from "./support/until.ts";
 
 const campaigns = [
@@ -73,7 +73,7 @@ test("a database away at work, away at a start, and back: bidding goes on, nothi
   const shortly = await backlogAbove(url, 0);
   await exchange.moreBids(200);
   const later = await backlogAbove(url, shortly);
-  expect((await fetch(`${url}/readyz`)).status).toBe(200);
+  expect(await notReady(url)).toBe(null);
 
   const books = await readBooks(ledgerPath);
   await first.process.killTree();

@@ -1,14 +1,14 @@
 // Goal: the demo does what it says: it bids, spends budgets to their end and not beyond, and three
 // books that are kept apart agree: the grid's, the database's, the exchange's. Ctrl-C stops it, and
-// it goes on where it was. Method: two runs over one data folder; in the second one the embedded
-// database is killed at work, and a person presses Ctrl-C.
+// it goes on where it was. Method: three runs over one data folder; in the second one the embedded
+// database is killed at work, and a person presses Ctrl-C; before the third all of it is killed.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { readLedger } from "../../src/bidding-demo/exchange/ledger.ts";
 import type { DemoSummary } from "../../src/cli/demo-summary.ts";
 import { startOrrery } from "../support/processes.ts";
-import { readBooks } from "./support/books.ts";
+import { bookProblems, connectToEmbedded, moneyProblems, readBooks } from "./support/books.ts";
 import { budgetsOf, campaign, campaignsFile } from "./support/campaigns.ts";
 import { testFolder } from "./support/test-folder.ts";
 import { until } from "./support/until.ts";
@@ -39,6 +39,16 @@ const logText = () => readFileSync(join(data, "orrery.log"), "utf8");
 
 function readSummary(): DemoSummary {
   return JSON.parse(readFileSync(summaryPath, "utf8")) as DemoSummary;
+}
+
+/** Waits until the ledger has so many more bids. */
+async function moreBids(count: number): Promise<void> {
+  const bids = async () => (await readBooks(ledgerPath())).bid.size;
+  const wanted = (await bids()) + count;
+  await until(`there are ${String(wanted)} bids`, async () => {
+    const found = await bids();
+    return found >= wanted ? null : String(found);
+  });
 }
 
 /** What must be true of every summary. */
@@ -84,19 +94,12 @@ test("a demo of some seconds: budgets are spent, nobody overspends, all books ag
 
 test("U2: the same data, its database killed at work, Ctrl-C: it goes on, and ends well", async () => {
   const before = readSummary();
-  const bidsBefore = (await readBooks(ledgerPath())).bid.size;
   const demo = startOrrery(flags);
   await demo.line(/stop +Ctrl-C/);
-  const moreBids = async (count: number) => {
-    await until(`there are ${String(count)} more bids`, async () => {
-      const bids = (await readBooks(ledgerPath())).bid.size - bidsBefore;
-      return bids >= count ? null : String(bids);
-    });
-  };
   await moreBids(100);
   const [pid] = readFileSync(join(data, "postgres/cluster/postmaster.pid"), "utf8").split("\n");
   process.kill(Number(pid), "SIGKILL");
-  await moreBids(300);
+  await moreBids(200);
   await until("the database is back", () =>
     Promise.resolve(logText().includes("the embedded database is back") ? null : "away"),
   );
@@ -114,4 +117,28 @@ test("U2: the same data, its database killed at work, Ctrl-C: it goes on, and en
   expect(summary.exchange.billedMicros).toBeGreaterThan(before.exchange.billedMicros);
   const grids = [...logText().matchAll(/"gridId":"(\w+)".*"unit serves"/g)].map(([, id]) => id);
   expect(grids).toEqual([grids[0], grids[0]]);
+}, 120_000);
+
+test("the whole demo killed at work: what its exchange had in its ledger is there", async () => {
+  const killed = startOrrery(flags);
+  await killed.line(/stop +Ctrl-C/);
+  await moreBids(200);
+  await killed.killTree();
+  const books = await readBooks(ledgerPath());
+
+  const demo = startOrrery(flags);
+  await demo.line(/stop +Ctrl-C/);
+  const sql = connectToEmbedded(data);
+  await until("the database has what the ledger had at the kill", async () => {
+    return (await bookProblems(sql, books))[0] ?? null;
+  });
+  await moreBids(100);
+  expect(await moneyProblems(sql, budgetsOf(campaigns))).toEqual([]);
+  await sql.end();
+  demo.signal("SIGTERM");
+  expect(await demo.ended).toEqual({ code: 0, signal: null });
+  // Notices of the killed exchange may have had their effect without coming into its ledger.
+  const { campaigns: spent, exchange } = readSummary();
+  const spentMicros = spent.reduce((sum, one) => sum + one.spentMicros, 0);
+  expect(spentMicros).toBeGreaterThanOrEqual(exchange.billedMicros);
 }, 120_000);
