@@ -13,12 +13,15 @@ import { budgetsOf, campaign, campaignsFile } from "./support/campaigns.ts";
 import { testFolder } from "./support/test-folder.ts";
 import { until } from "./support/until.ts";
 
-/** Few partitions: what stays in a purse at its end is then next to nothing of its share. */
+/**
+ * Few partitions, and a cheap rival: what stays in a purse at its end, which is less than the
+ * rival's bid, is then next to nothing of its share. A fifth of the requests spends the budgets.
+ */
 const partitions = 4;
 const narrow = ["narrow-1", "narrow-2", "narrow-3"];
 const campaigns = [
-  campaign("wide", { bidCpm: 2, budget: 10_000 }),
-  ...narrow.map((id, index) => campaign(id, { bidCpm: 3 + index / 10, budget: 0.5 })),
+  campaign("wide", { bidCpm: 1, budget: 10_000 }),
+  ...narrow.map((id, index) => campaign(id, { bidCpm: 3 + index / 10, budget: 0.25 })),
 ];
 
 let folder: string;
