@@ -104,7 +104,7 @@ export const limits = {
   noticesPendingMax: 200_000,
   /** Places that notices are sent to. A notice for one more: given up. */
   noticeOriginsMax: 64,
-  noticeConnectionsPerOrigin: 16,
+  noticeConnectionsPerOrigin: 64,
   /** One try of a notice; between tries; from the first try to giving up. */
   noticeAnswerMsMax: 6000,
   noticeRepeatMs: 1000,
