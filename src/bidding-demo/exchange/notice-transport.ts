@@ -97,7 +97,7 @@ export class NoticeTransport {
   }
 }
 
-/** Sends what waits while there are connections; one that is answered at once makes room at once. */
+/** Sends what waits while there are connections; what is answered at once makes room at once. */
 function sendNext(place: Place): void {
   while (place.sent < limits.noticeConnectionsPerOrigin) {
     const next = place.waiting.shift();
