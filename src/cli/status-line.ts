@@ -3,6 +3,8 @@
 // a log file wants events, not a line a second.
 import type { ExchangeProgress } from "../bidding-demo/exchange/tally.ts";
 
+// A terminal that does not say how wide it is says 0.
+const columnsUnknown = 120;
 const clearLine = "\r\u001b[2K";
 
 export class StatusLine {
@@ -12,7 +14,7 @@ export class StatusLine {
   /** Replaces the line. */
   show(text: string): void {
     if (!this.#terminal) return;
-    this.#shown = text.slice(0, Math.max(20, process.stdout.columns - 1));
+    this.#shown = text.slice(0, (process.stdout.columns || columnsUnknown) - 1);
     process.stdout.write(clearLine + this.#shown);
   }
 
@@ -41,7 +43,7 @@ export function exchangeLine(progress: ExchangeProgress): string {
   const { p50, p99 } = lastSecond.latencyMs;
   return [
     `${String(lastSecond.requests)} requests/s`,
-    `${String(answers.bid)} bids`,
+    `${String(lastSecond.bids)} bids/s`,
     `p50 ${p50.toFixed(1)} ms`,
     `p99 ${p99.toFixed(1)} ms`,
     `billed ${dollars(exchange.billedMicros)}`,

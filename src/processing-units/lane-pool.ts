@@ -6,6 +6,7 @@
 //   U1. A lane that dies is replaced under the same number; its partitions come back from the log.
 //   U3. A lane that is stuck is ended, while the unit serves and when it stops.
 import type { Socket } from "node:net";
+import { setFlagsFromString } from "node:v8";
 import {
   MessageChannel,
   receiveMessageOnPort,
@@ -58,6 +59,16 @@ const restartDelayMsMin = 10;
 const restartDelayMsMax = 5000;
 const startedWellMs = 10_000;
 
+/**
+ * V8 learns at the start, with a small heap and many requests in flight, that what requests
+ * allocate lives long, and from then on allocates it where only full collections look: dead
+ * objects there keep young ones alive, a third of all garbage is copied around, and a request costs
+ * half as much again (docs/performance.md). For threads that serve requests it learns nothing.
+ */
+function keepRequestsYoung(): void {
+  setFlagsFromString("--no-allocation-site-pretenuring");
+}
+
 export class LanePool {
   readonly #options: LanePoolOptions;
   readonly #pool: Piscina<LaneTask, LaneEnd>;
@@ -71,6 +82,7 @@ export class LanePool {
 
   constructor(options: LanePoolOptions) {
     this.#options = options;
+    keepRequestsYoung();
     this.#pool = new Piscina<LaneTask, LaneEnd>({
       filename: new URL("./lane-worker.ts", import.meta.url).href,
       minThreads: options.lanes,

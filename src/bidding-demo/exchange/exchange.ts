@@ -125,7 +125,9 @@ class ExchangeRun implements Exchange {
   readonly #described = new Set<string>();
   readonly #cpuBefore = process.cpuUsage();
   readonly #startMs: number;
-  #lastSecond: ExchangeProgress["lastSecond"] = { requests: 0, latencyMs: noLatency };
+  #lastSecond: ExchangeProgress["lastSecond"] = { requests: 0, bids: 0, latencyMs: noLatency };
+  /** Answers with a bid before the last whole second. */
+  #bidsBefore = 0;
   readonly #ticker: TimerHandle;
 
   constructor(parts: ExchangeParts) {
@@ -228,7 +230,10 @@ class ExchangeRun implements Exchange {
     // Without its books a run is worth nothing; `finished` says why it ended.
     if (this.#ledger !== null && this.#ledger.failure !== null) this.stop();
     const { sent, response } = this.#loop.takeWindow();
-    this.#lastSecond = { requests: sent, latencyMs: latencyOf(response) };
+    const { bid } = this.#tally.answers;
+    const bids = bid - this.#bidsBefore;
+    this.#bidsBefore = bid;
+    this.#lastSecond = { requests: sent, bids, latencyMs: latencyOf(response) };
   }
 
   #counts(): Omit<ExchangeProgress, "inFlight" | "lastSecond"> {

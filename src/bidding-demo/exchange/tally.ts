@@ -62,7 +62,12 @@ export interface ExchangeProgress {
   readonly notices: NoticeCounts;
   readonly exchange: MoneyCounts;
   /** Of the last whole second. */
-  readonly lastSecond: { readonly requests: number; readonly latencyMs: LatencyMs };
+  readonly lastSecond: {
+    readonly requests: number;
+    /** Requests that were answered with a bid. */
+    readonly bids: number;
+    readonly latencyMs: LatencyMs;
+  };
 }
 
 export interface LoadSummary {
