@@ -5,9 +5,11 @@
 // Refused is also what the log would give back as something else: half of a surrogate pair, the
 // name `__proto__`, and nesting so deep that the record could not be written, or not read again.
 // And U+0000, which PostgreSQL takes in no column: one such row would stop its partition for good.
+// Not refused, but made 0, is -0: arithmetic yields it by chance, and the log knows only one zero.
 import { failure, FailureError } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { Value } from "../grid/log-record.ts";
+import type { Entry } from "./space.ts";
 
 const numberBytes = 9;
 const headerBytes = 5;
@@ -37,6 +39,10 @@ function refuse(path: string, what: string): never {
   );
 }
 
+function unsignZero(holder: object, name: string | number, path: string): void {
+  if (!Reflect.set(holder, name, 0)) refuse(path, `-0 in what is frozen already, as ${name}`);
+}
+
 function walkObject(value: object, path: string, depth: number): number {
   if (depth > limits.valueDepthMax) {
     refuse(path, `more than ${String(limits.valueDepthMax)} levels of objects and lists`);
@@ -44,6 +50,7 @@ function walkObject(value: object, path: string, depth: number): number {
   if (Array.isArray(value)) {
     let bytes = headerBytes;
     for (const [index, item] of value.entries()) {
+      if (Object.is(item, -0)) unsignZero(value, index, path);
       bytes += walk(item, path === "" ? String(index) : `${path}.${String(index)}`, depth + 1);
     }
     return bytes;
@@ -57,6 +64,7 @@ function walkObject(value: object, path: string, depth: number): number {
     if (name === "__proto__") refuse(path, "a property called __proto__");
     bytes += stringBytes(name, path);
     const part = (value as Record<string, unknown>)[name];
+    if (Object.is(part, -0)) unsignZero(value, name, path);
     bytes += walk(part, path === "" ? name : `${path}.${name}`, depth + 1);
   }
   return bytes;
@@ -87,9 +95,10 @@ function walk(value: unknown, path: string, depth: number): number {
 
 /**
  * Checks that a value is plain data, freezes it deeply, and returns an upper bound of its
- * encoded bytes. Throws FailureError (HANDLER_FAILED) where it is not plain data.
+ * encoded bytes. A -0 inside becomes 0. Throws FailureError (HANDLER_FAILED) where it is not
+ * plain data.
  */
-export function freezeValue(value: Value): number {
+export function freezeValue(value: Entry): number {
   return walk(value, "", 1);
 }
 
