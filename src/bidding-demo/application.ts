@@ -21,6 +21,8 @@ export interface BiddingOptions {
   readonly noticeKey: string;
   /** Partitions of the grid: a campaign's budget is split over them. */
   readonly partitions: number;
+  /** http://host:port that notices are sent to; left out: where the request came to. */
+  readonly advertise?: string;
 }
 
 const compiled = Compile(
@@ -28,6 +30,7 @@ const compiled = Compile(
     campaigns: Type.Unknown(),
     noticeKey: Type.String({ pattern: "^([0-9a-f]{2}){32,64}$" }),
     partitions: Type.Integer({ minimum: 1, maximum: limits.partitionsMax }),
+    advertise: Type.Optional(Type.String({ pattern: "^http://[\\w.:[\\]-]{1,255}$" })),
   }),
 );
 
@@ -41,6 +44,7 @@ export default function biddingDemo(options: unknown): Application {
   const campaigns = unwrap(checkCampaigns(options.campaigns)).map(resolveCampaign);
   const byId = new Map(campaigns.map((campaign) => [campaign.id, campaign]));
   const index = new CampaignIndex(campaigns);
+  const noticesTo = options.advertise?.slice("http://".length) ?? null;
   const tokens = new NoticeTokens(Buffer.from(options.noticeKey, "hex"));
   return {
     name: "bidding-demo",
@@ -50,6 +54,6 @@ export default function biddingDemo(options: unknown): Application {
       notice: noticeCommand,
       sweep: sweepCommand(byId),
     },
-    edge: (context) => bidderEdge(context, { campaigns, byId, index, tokens }),
+    edge: (context) => bidderEdge(context, { campaigns, byId, index, tokens, noticesTo }),
   };
 }

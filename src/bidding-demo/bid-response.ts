@@ -19,7 +19,7 @@ export interface ResponseParts {
   readonly offers: readonly Offer[];
   readonly campaigns: ReadonlyMap<string, Campaign>;
   readonly tokens: NoticeTokens;
-  /** Host and port under which the exchange reached this bidder; its notices go there, too. */
+  /** Host and port that notices are sent to. */
   readonly host: string;
 }
 

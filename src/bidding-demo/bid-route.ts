@@ -45,6 +45,8 @@ export interface BidRouteParts {
   readonly index: CampaignIndex;
   readonly campaigns: ReadonlyMap<string, Campaign>;
   readonly tokens: NoticeTokens;
+  /** Host and port that notices are sent to; null: those that the request came to. */
+  readonly noticesTo: string | null;
 }
 
 export class BidRoute {
@@ -55,7 +57,8 @@ export class BidRoute {
   }
 
   /** Answers one request, now or when its bid is journaled. */
-  handle({ body, host, correlationId }: BidCall, answer: Answer): void {
+  handle({ body, host: calledHost, correlationId }: BidCall, answer: Answer): void {
+    const host = this.#parts.noticesTo ?? calledHost;
     const request = typeof body === "string" ? readBidRequest(parseBody(body)) : null;
     // The addresses of notices are made of the host's name: nothing else may come in by it.
     if (request === null || host === undefined || !/^[\w.:[\]-]{1,255}$/.test(host)) {

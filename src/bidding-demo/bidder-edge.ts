@@ -23,6 +23,8 @@ export interface BidderParts {
   readonly byId: ReadonlyMap<string, Campaign>;
   readonly index: CampaignIndex;
   readonly tokens: NoticeTokens;
+  /** Host and port that notices are sent to; null: those that the request came to. */
+  readonly noticesTo: string | null;
 }
 
 type Server = EdgeContext["server"];
@@ -37,8 +39,8 @@ export function bidderEdge(context: EdgeContext, parts: BidderParts): EdgeHooks 
   const routes = new PartitionRoutes(context.partitions);
   const submit: EdgeContext["submit"] = context.submit.bind(context);
   const { random, server } = context;
-  const { campaigns, byId, index, tokens } = parts;
-  const bid = new BidRoute({ submit, random, counts, index, campaigns: byId, tokens });
+  const { campaigns, byId, index, tokens, noticesTo } = parts;
+  const bid = new BidRoute({ submit, random, counts, index, campaigns: byId, tokens, noticesTo });
   const notice = new NoticeRoute({ submit, counts, tokens, routes });
   // Scopes of their own: body parsers and error answers of one must not reach the others' routes.
   server.register((scope, _options, done) => {

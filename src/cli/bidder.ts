@@ -9,6 +9,7 @@ import { demoCampaignsFile, loadCampaigns } from "../bidding-demo/campaign.ts";
 import type { UnitDatabase } from "../processing-units/unit-database.ts";
 import type { UnitStatus } from "../processing-units/unit-status.ts";
 import { startUnit, type Unit } from "../processing-units/unit.ts";
+import { withPassword } from "./database-password.ts";
 import { urlsOf, type Settings } from "./settings.ts";
 
 const applicationModule = new URL("../bidding-demo/application.ts", import.meta.url).href;
@@ -20,7 +21,8 @@ export async function startBidder(
   options: { readonly logFile: string | null; onStatus?(status: UnitStatus): void },
 ): Promise<Unit> {
   const campaigns = unwrap(loadCampaigns(settings.campaigns ?? demoCampaignsFile));
-  const { store, database } = urlsOf(settings);
+  const { store, database: address } = urlsOf(settings);
+  const database = unwrap(withPassword(address, settings.databasePasswordFile));
   const keptNowhere = store === "memory:" && database === "none:";
   const started = await startUnit({
     ...options,
@@ -35,7 +37,12 @@ export async function startBidder(
       const keyFile = keptNowhere ? null : join(settings.data, "notice-key");
       return {
         module: applicationModule,
-        options: { campaigns, partitions, noticeKey: await noticeKey(opened, keyFile) },
+        options: {
+          campaigns,
+          partitions,
+          noticeKey: await noticeKey(opened, keyFile),
+          ...(settings.advertise === undefined ? {} : { advertise: settings.advertise }),
+        },
       };
     },
   });

@@ -8,10 +8,12 @@ import { limits } from "../base/limits.ts";
 export interface Settings {
   readonly store?: string;
   readonly database?: string;
+  readonly databasePasswordFile?: string;
   readonly data: string;
   readonly lanes: number;
   readonly host: string;
   readonly port: number;
+  readonly advertise?: string;
   readonly partitions?: number;
   readonly campaigns?: string;
   readonly targets: readonly string[];
@@ -45,12 +47,24 @@ function duration(text: string): number {
   throw new InvalidArgumentError("It must be a number with a unit: 500ms, 30s, 5m or 1h.");
 }
 
+/** `http://host:port` and nothing more; null for any other text. */
+function origin(text: string): string | null {
+  const url = URL.parse(text.trim());
+  return url?.protocol === "http:" && url.href === `${url.origin}/` ? url.origin : null;
+}
+
 function targets(text: string): string[] {
   return text.split(",").map((part) => {
-    const url = URL.parse(part.trim());
-    if (url?.protocol === "http:" && url.pathname === "/") return url.origin;
+    const target = origin(part);
+    if (target !== null) return target;
     throw new InvalidArgumentError("It must be a list like http://127.0.0.1:7070,http://…:7071.");
   });
+}
+
+function advertised(text: string): string {
+  const address = origin(text);
+  if (address !== null) return address;
+  throw new InvalidArgumentError("It must be an address like http://bidder.example:7070.");
 }
 
 function setting(name: string, flags: string, help: string): Option {
@@ -63,7 +77,8 @@ const options: Readonly<Record<SettingName, () => Option>> = {
       "STORE",
       "--store <url>",
       "the data grid's store: lmdb:FOLDER (lmdb:FOLDER?sync=off is faster and survives kill -9, " +
-        "not power loss) or memory: (default: lmdb:DATA/grid)",
+        "not power loss), hazelcast://HOST:PORT,HOST:PORT/CLUSTER or memory: " +
+        "(default: lmdb:DATA/grid)",
     ),
   database: () =>
     setting(
@@ -71,6 +86,12 @@ const options: Readonly<Record<SettingName, () => Option>> = {
       "--database <url>",
       "where rows are written: embedded:FOLDER (a PostgreSQL of its own), postgres://… or none: " +
         "(default: embedded:DATA/postgres)",
+    ),
+  databasePasswordFile: () =>
+    setting(
+      "DATABASE_PASSWORD_FILE",
+      "--database-password-file <file>",
+      "where the password stands that a postgres:// address leaves out",
     ),
   data: () =>
     setting(
@@ -87,6 +108,13 @@ const options: Readonly<Record<SettingName, () => Option>> = {
     setting("PORT", "--port <n>", "port to listen on (0: a free one)")
       .argParser(wholeNumber(0, 65_535))
       .default(7070),
+  advertise: () =>
+    setting(
+      "ADVERTISE",
+      "--advertise <url>",
+      "where this unit is reached from outside; exchanges send their notices there " +
+        "(default: where they sent the request)",
+    ).argParser(advertised),
   partitions: () =>
     setting(
       "PARTITIONS",

@@ -146,7 +146,13 @@ describe("invalid requests are answered 400 with an empty body", () => {
     expect(edge.submitted).toEqual([]);
   });
 
-  test("a host that is no host", async () => {
+  test("a host that is no host, unless notices go elsewhere anyway", async () => {
+    const elsewhere = new FakeEdge({ advertise: "http://bidder.example:8080" });
+    const bid = firstBid((await elsewhere.bid(bidRequest(), { host: 'a"b' })).body);
+    for (const name of ["nurl", "burl", "lurl"]) {
+      expect(bid[name]).toMatch(/^http:\/\/bidder\.example:8080\/openrtb2\/notice\//);
+    }
+
     const answer = await new FakeEdge().bid(bidRequest(), { host: 'a"b' });
     expect([answer.statusCode, answer.body]).toEqual([400, ""]);
   });

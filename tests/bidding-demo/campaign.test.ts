@@ -150,6 +150,7 @@ test("options that do not fit are refused before anything runs", () => {
   expect(biddingDemo(good).name).toBe("bidding-demo");
   for (const changes of [
     { noticeKey: "5a" },
+    { advertise: "http://bidder.example/path" },
     { noticeKey: "z".repeat(64) },
     { partitions: 0 },
     { partitions: 5000 },
