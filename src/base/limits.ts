@@ -56,6 +56,8 @@ export const limits = {
   /** Records that one read of a log asks for, and about how many bytes of them while it loads. */
   logReadRecords: 256,
   logReadBytes: 256 * 1024,
+  /** How far back an owner looks after a change of members: longer than the news of one takes. */
+  tailCheckMs: 30_000,
 
   /** Records and bytes that one database transaction carries (sending 8 MB takes a lane 20 ms). */
   pumpTransactionRecordsMax: 2048,

@@ -8,7 +8,6 @@
 //   L5. State is folded only from records read after the claim was durable, chain checked.
 //   L7. Loss is said only where head has not moved: a predecessor may still be trimming.
 import { assert } from "../base/assert.ts";
-import { limits } from "../base/limits.ts";
 import { recordKey, segmentKey } from "./grid-keys.ts";
 import {
   checksum,
@@ -26,6 +25,8 @@ import {
   lost,
   newer,
   readGenesis,
+  recordsAtFirst,
+  recordsNext,
   type Definite,
 } from "./log-moves.ts";
 import type { LogOutput, LogPhase, LogState, LogStep } from "./log-state.ts";
@@ -144,14 +145,6 @@ function baseDone(
   return loadRecords({ ...state, chain }, state.head + 1, recordsAtFirst, [...outputs, loaded]);
 }
 
-const recordsAtFirst = 4;
-
-/** As many as come to about `logReadBytes`, by the size of those before: a lane's others wait. */
-function recordsNext(count: number, bytes: number): number {
-  const fitting = Math.floor((count * limits.logReadBytes) / Math.max(1, bytes));
-  return Math.max(1, Math.min(fitting, count * 2, limits.logReadRecords));
-}
-
 function loadRecords(
   state: LogState,
   from: number,
@@ -221,8 +214,9 @@ function headAfterLoad(state: LogState, stored: Buffer | null): LogStep {
   const { claim } = state;
   assert(claim !== null, "L5: serving follows a durable claim");
   const chain = checksum(encodeRecord(claim));
+  const at = { chain, next: state.epoch + 1, checked: state.epoch };
   return {
-    state: { ...state, phase: { name: "serving" }, call: null, chain, next: state.epoch + 1 },
+    state: { ...state, ...at, phase: { name: "serving" }, call: null },
     outputs: [{ kind: "serving", claim, checksum: chain }],
   };
 }

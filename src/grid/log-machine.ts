@@ -1,20 +1,23 @@
 // Log machine: how a lane takes over the log of a partition and appends to it, apart from all
 // I/O: (state, event) → (state, outputs). At most one call to the store is out at any time.
 // Owns: steps 2–6 of the protocol for one partition. Does not own: steps 1 (log-write.ts), 7 and
-// 8 (log-load.ts); calling the store, waiting and repeating (partition-log.ts); what changes
-// mean; the database (data-pump).
+// 8 (log-load.ts), 15 (log-check.ts); calling the store, waiting and repeating (partition-log.ts);
+// what changes mean; the database (data-pump).
 // Source: the model-checked protocol, docs/log-protocol.md; numbers below are its steps.
 // Invariants (docs/invariants.md):
 //   L1–L3. Write (log-write.ts).
 //   L4, L5, L7. Loading (log-load.ts).
 //   L6. "Not applied" is said only where head proves it.
 //   L8. One append is in flight at a time.
+//   L11. A check that is due comes before what an answer leads to (log-check.ts).
 import { assert } from "../base/assert.ts";
 import { headKey, recordKey } from "./grid-keys.ts";
+import { checkAnswered, checkFirst, membersChanged } from "./log-check.ts";
 import { loadAnswered } from "./log-load.ts";
 import {
   calling,
   ended,
+  genesisFault,
   getHead,
   getRecord,
   headIn,
@@ -48,12 +51,16 @@ export function stepLog(state: LogState, event: LogEvent): LogStep {
       return append(state, event.body, event.wallMs);
     case "answer": {
       assert(state.call !== null, "an answer needs a call");
-      if (event.answer.known) return answered(state, event.answer.value, event.wallMs);
+      if (event.answer.known) {
+        return checkFirst(answered(state, event.answer.value, event.wallMs)); // L11
+      }
       if (!state.config.rules.definiteOnly && state.phase.name === "append") {
         return appended(state, state.phase.record, state.phase.write);
       }
-      return { state, outputs: [{ kind: "call", call: state.call }] }; // L2
+      return checkFirst({ state, outputs: [{ kind: "call", call: state.call }] }); // L2, L11
     }
+    case "check":
+      return membersChanged(state);
   }
 }
 
@@ -94,6 +101,13 @@ function answered(state: LogState, value: Definite, wallMs: number): LogStep {
       return appendAnswered(state, phase, value as null | boolean | Buffer);
     case "headWhenBeaten":
       return beatenJudged(state, phase.by, value as Buffer | null);
+    case "checkRead":
+    case "checkGenesis":
+    case "checkLast":
+    case "checkBefore":
+    case "checkHead":
+    case "checkExtent":
+      return checkAnswered(state, phase, value);
     case "idle":
     case "serving":
     case "stopped":
@@ -105,18 +119,8 @@ function answered(state: LogState, value: Definite, wallMs: number): LogStep {
 
 function genesisRead(state: LogState, stored: Buffer | null): LogStep {
   if (stored === null) return lost(state, "its genesis record is missing");
-  const record = decodeRecord(stored);
-  if (record === null) return newer(state, 0);
-  assert(record.body.type === "genesis", "position 0 holds genesis");
-  const { genesis } = record.body;
-  if (
-    genesis.gridId !== state.config.gridId ||
-    genesis.generation !== state.config.generation ||
-    genesis.partition !== state.config.partition
-  ) {
-    const found = `grid ${genesis.gridId}, generation ${String(genesis.generation)}`;
-    return stop(state, "GRID_FOREIGN", `its genesis names another grid (${found})`);
-  }
+  const fault = genesisFault(state, stored);
+  if (fault !== null) return stop(state, fault.code, fault.message);
   const confirm = confirmCall(recordKey(state.config.partition, 0), stored);
   return calling(state, { name: "confirmGenesis", genesis: stored }, confirm);
 }

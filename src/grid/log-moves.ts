@@ -1,9 +1,11 @@
 // Log moves: what every step of the log machine is made of: a call, a stop, a new record.
 // Owns: the shapes of a step's result, and the words of the failures that a log stops with.
 // Does not own: which move follows which event (log-machine.ts, log-load.ts).
+import { assert } from "../base/assert.ts";
 import { failure, type FailureCode } from "../base/failure.ts";
+import { limits } from "../base/limits.ts";
 import { headKey, recordKey } from "./grid-keys.ts";
-import { decodeHead, type LogRecord, type RecordBody } from "./log-record.ts";
+import { decodeHead, decodeRecord, type LogRecord, type RecordBody } from "./log-record.ts";
 import type { AppendFate, LogOutput, LogPhase, LogState, LogStep } from "./log-state.ts";
 import type { LogCall } from "./log-write.ts";
 
@@ -37,9 +39,10 @@ export function lost(state: LogState, what: string): LogStep {
   return stop(state, "GRID_LOST", `the grid lost data: ${what}`);
 }
 
-export function newer(state: LogState, position: number): LogStep {
-  const where = `record ${String(position)}`;
-  return stop(state, "GRID_FORMAT", `${where} was written by a newer version; start that one`);
+const newerVersion = "was written by a newer version; start that one";
+
+export function newer(state: LogState, position: number, append: AppendFate = "none"): LogStep {
+  return stop(state, "GRID_FORMAT", `record ${String(position)} ${newerVersion}`, append);
 }
 
 export function ended(state: LogState, append: AppendFate = "none"): LogStep {
@@ -65,10 +68,38 @@ export function readGenesis(state: LogState, outputs: readonly LogOutput[]): Log
  * What a stored head says, or how the log stops: where head is missing although the partition
  * was made (loss), and where a newer version wrote it.
  */
-export function headIn(state: LogState, stored: Buffer | null): number | LogStep {
+export function headIn(
+  state: LogState,
+  stored: Buffer | null,
+  append: AppendFate = "none",
+): number | LogStep {
   if (stored === null) return lost(state, "head is missing although genesis is there");
   const head = decodeHead(stored);
-  return head ?? stop(state, "GRID_FORMAT", "head was written by a newer version; start that one");
+  return head ?? stop(state, "GRID_FORMAT", `head ${newerVersion}`, append);
+}
+
+/** Why a lane stops at this genesis record; null where it is this grid's. */
+export function genesisFault(
+  { config }: LogState,
+  stored: Buffer,
+): { readonly code: FailureCode; readonly message: string } | null {
+  const record = decodeRecord(stored);
+  if (record === null) return { code: "GRID_FORMAT", message: `record 0 ${newerVersion}` };
+  assert(record.body.type === "genesis", "position 0 holds genesis");
+  const { gridId, generation, partition } = record.body.genesis;
+  const isOurs =
+    gridId === config.gridId && generation === config.generation && partition === config.partition;
+  if (isOurs) return null;
+  const found = `grid ${gridId}, generation ${String(generation)}`;
+  return { code: "GRID_FOREIGN", message: `its genesis names another grid (${found})` };
+}
+
+export const recordsAtFirst = 4;
+
+/** As many as come to about `logReadBytes`, by the size of those before: a lane's others wait. */
+export function recordsNext(count: number, bytes: number): number {
+  const fitting = Math.floor((count * limits.logReadBytes) / Math.max(1, bytes));
+  return Math.max(1, Math.min(fitting, count * 2, limits.logReadRecords));
 }
 
 /** The record that this lane writes next. */

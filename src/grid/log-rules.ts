@@ -24,6 +24,12 @@ export interface LogRules {
   readonly readHeadWhenBeaten: boolean;
   /** A hole or a broken chain is a loss only while head has not moved. */
   readonly lossOnlyUnmoved: boolean;
+  /** After a change of members the owner's last record is looked for and confirmed. */
+  readonly checkTail: boolean;
+  /** And the records before it, as an append may have gone over a hole. */
+  readonly checkBefore: boolean;
+  /** What became of an append, or its repetition, waits for a check that is due. */
+  readonly checkFirst: boolean;
 }
 
 export const everyRule: LogRules = {
@@ -37,4 +43,7 @@ export const everyRule: LogRules = {
   readHeadAfterLoad: true,
   readHeadWhenBeaten: true,
   lossOnlyUnmoved: true,
+  checkTail: true,
+  checkBefore: true,
+  checkFirst: true,
 };

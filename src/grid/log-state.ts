@@ -51,7 +51,43 @@ export type LogPhase =
   | { readonly name: "serving" }
   | { readonly name: "append"; readonly write: WriteState; readonly record: LogRecord }
   | { readonly name: "headWhenBeaten"; readonly by: LogRecord | null }
+  // 15: genesis and the last record are read, then confirmed one after the other.
+  | { readonly name: "checkRead"; readonly interrupted: Interrupted }
+  | { readonly name: "checkGenesis"; readonly interrupted: Interrupted; readonly last: Buffer }
+  | { readonly name: "checkLast"; readonly interrupted: Interrupted; readonly last: Buffer }
+  // A slice of records below is read, from `from` on; `chain` is the checksum of its last one.
+  | {
+      readonly name: "checkBefore";
+      readonly interrupted: Interrupted;
+      readonly from: number;
+      readonly chain: Buffer;
+      readonly count: number;
+    }
+  // At `position` is no record, or another one.
+  | {
+      readonly name: "checkHead";
+      readonly interrupted: Interrupted;
+      readonly position: number;
+      readonly stored: Buffer | null;
+    }
+  // `lowest` to `highest` are missing, `below` is there (or not known yet), `probes` are read.
+  | {
+      readonly name: "checkExtent";
+      readonly interrupted: Interrupted;
+      readonly floor: number;
+      readonly lowest: number;
+      readonly highest: number;
+      readonly below: number | null;
+      readonly probes: readonly number[];
+    }
   | { readonly name: "stopped"; readonly failure: Failure };
+
+/** What goes on after a check: where the machine was, and what it was about to tell or to ask. */
+export interface Interrupted {
+  readonly phase: LogPhase & { readonly name: "serving" | "append" };
+  readonly call: LogCall | null;
+  readonly outputs: readonly LogOutput[];
+}
 
 export interface LogState {
   readonly config: LogConfig;
@@ -68,6 +104,10 @@ export interface LogState {
   readonly next: number;
   readonly chain: Buffer;
   readonly timeMs: number;
+  /** Members changed, and no check was begun since. */
+  readonly checkDue: boolean;
+  /** The log was seen to be whole up to here: own claim, or last record of the last check. */
+  readonly checked: number;
 }
 
 export type LogEvent =
@@ -76,7 +116,9 @@ export type LogEvent =
   /** The outstanding call was answered. */
   | { readonly kind: "answer"; readonly answer: LogAnswer; readonly wallMs: number }
   /** Append one record; only while serving with nothing in flight. */
-  | { readonly kind: "append"; readonly body: RecordBody; readonly wallMs: number };
+  | { readonly kind: "append"; readonly body: RecordBody; readonly wallMs: number }
+  /** The grid's members changed: see whether the log is whole; at any time. */
+  | { readonly kind: "check" };
 
 /** What became of the append that was in flight when a machine stopped. */
 export type AppendFate = "none" | "notApplied" | "unknown";
@@ -115,5 +157,7 @@ export function initialLogState(config: LogConfig): LogState {
     next: 0,
     chain: Buffer.alloc(0),
     timeMs: 0,
+    checkDue: false,
+    checked: 0,
   };
 }

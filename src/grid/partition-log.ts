@@ -5,14 +5,17 @@
 // Invariants (docs/invariants.md):
 //   L8. One append is in flight at a time; what arrives meanwhile forms the next batch, in order.
 //   L9. Every entry given is settled exactly once: durable, or stopped with what became of it.
-//   L10. An answer that the machine cannot have meant stops the partition, with what is in
-//       flight unknown: another lane takes over, and nothing wrong is built upon.
+//   L10. An answer that the machine cannot have meant, or a listener that throws, stops the
+//       partition, with what is in flight unknown: another lane takes over, and nothing wrong is
+//       built upon.
+//   L11. A call that waits to be repeated when members change waits for the check (log-check.ts).
 import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import { failed, failure, ok, type Failure, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { TimerHandle, Timers } from "../base/timers.ts";
 import { recordKey } from "./grid-keys.ts";
+import { fateInFlight } from "./log-check.ts";
 import { canAppend, stepLog } from "./log-machine.ts";
 import {
   checksum,
@@ -40,7 +43,10 @@ export interface ChainedRecord {
   readonly checksum: Buffer;
 }
 
-/** What happens to a log, told to the partition that it belongs to. */
+/**
+ * What happens to a log, told to the partition that it belongs to. One that throws stops the log
+ * (L10); but `stopped` must not: nobody would be told.
+ */
 export interface PartitionLogListener<E extends CommandEntry> {
   /** Forget everything folded: loading begins (anew). */
   reset(): void;
@@ -131,6 +137,22 @@ export class PartitionLog<E extends CommandEntry> {
     this.#scheduleFlush();
   }
 
+  /**
+   * The grid's members changed, or the connection to them: sees whether the log is whole, before
+   * anything more is acknowledged. May be called at any time, and as often; where it is not, the
+   * log stops with GRID_LOST and says what is missing.
+   */
+  check(): void {
+    if (this.#closed) return;
+    this.#dispatch({ kind: "check" });
+    if (this.#backoff === null || this.#state.phase.name !== "append") return;
+    // This append is not out: its outcome was unknown. It is not repeated before the check.
+    this.#backoff.cancel();
+    this.#backoff = null;
+    const answer = { known: false } as const;
+    this.#dispatch({ kind: "answer", answer, wallMs: this.#clock.wallMs() });
+  }
+
   /** Stops: what is in flight is unknown, what waits is not applied. The listener is told. */
   close(reason: Failure): void {
     if (this.#closed) return;
@@ -147,7 +169,7 @@ export class PartitionLog<E extends CommandEntry> {
     for (let position = from; position <= to; position++) {
       keys.push(recordKey(this.#config.partition, position));
     }
-    const answer = await this.#map.getMany(keys, limits.storeDeadlineMs);
+    const answer = await this.#map.getMany(keys, limits.storeReadMs);
     if (!answer.ok) return answer;
     const records: ChainedRecord[] = [];
     for (const [index, stored] of answer.value.entries()) {
@@ -173,8 +195,10 @@ export class PartitionLog<E extends CommandEntry> {
     if (this.#closed || !canAppend(this.#state)) return;
     const compose = this.#composers.shift();
     if (compose !== undefined) {
-      const body = compose(this.#state.next);
-      this.#dispatch({ kind: "append", body, wallMs: this.#clock.wallMs() });
+      this.#tell(() => {
+        const body = compose(this.#state.next);
+        this.#dispatch({ kind: "append", body, wallMs: this.#clock.wallMs() });
+      });
     } else if (this.#waiting.length > 0) {
       this.#flushBatch();
     }
@@ -201,19 +225,18 @@ export class PartitionLog<E extends CommandEntry> {
     try {
       step = stepLog(this.#state, event);
     } catch (error) {
-      // L10. A broken assertion, or stored bytes that are not msgpack.
-      const { name } = this.#state.phase;
-      const what = `partition ${String(this.#config.partition)}, ${name}: ${String(error)}`;
-      this.#stopped(failure("PARTITION_STOPPED", what), this.#fateInFlight());
+      this.#broken(error); // an assertion, or stored bytes that are not msgpack
       return;
     }
     const { state, outputs } = step;
     this.#state = state;
-    this.#repeats = before !== null && state.call === before ? this.#repeats + 1 : 0;
+    if (state.call !== before) this.#repeats = 0;
+    else if (event.kind === "answer") this.#repeats++;
     for (const output of outputs) {
       if (this.#closed) return; // a listener closed the log
       this.#handle(output);
     }
+    this.#flush();
   }
 
   #handle(output: LogOutput): void {
@@ -222,26 +245,28 @@ export class PartitionLog<E extends CommandEntry> {
         this.#call(output.call);
         break;
       case "reset":
-        this.#listener.reset();
+        this.#tell(() => this.#listener.reset());
         break;
       case "segment":
-        this.#listener.segment(output.changes);
+        this.#tell(() => this.#listener.segment(output.changes));
         break;
-      case "loaded":
-        this.#listener.loaded({ record: output.record, checksum: output.checksum });
+      case "loaded": {
+        const { record, checksum: link } = output;
+        this.#tell(() => this.#listener.loaded({ record, checksum: link }));
         break;
-      case "serving":
-        this.#listener.serving({ record: output.claim, checksum: output.checksum });
-        this.#flush();
+      }
+      case "serving": {
+        const { claim, checksum: link } = output;
+        this.#tell(() => this.#listener.serving({ record: claim, checksum: link }));
         break;
+      }
       case "durable": {
         const entries = this.#inFlight;
         this.#inFlight = [];
         // The next batch leaves before the replies of this one; what speaks of it, after them.
         if (this.#composers.length === 0) this.#flush();
-        const { record, bytes } = output;
-        this.#listener.durable({ record, checksum: output.checksum }, entries, bytes);
-        this.#flush();
+        const { record, checksum: link, bytes } = output;
+        this.#tell(() => this.#listener.durable({ record, checksum: link }, entries, bytes));
         break;
       }
       case "stopped":
@@ -250,11 +275,25 @@ export class PartitionLog<E extends CommandEntry> {
     }
   }
 
-  /** While a beaten append is being judged, it is still in flight. */
   #fateInFlight(): AppendFate {
+    const fate = fateInFlight(this.#state.phase);
+    return fate === "none" && this.#inFlight.length > 0 ? "notApplied" : fate; // not encoded
+  }
+
+  #tell(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#broken(error);
+    }
+  }
+
+  /** L10 */
+  #broken(error: unknown): void {
+    if (this.#closed) throw error; // it was told that the log stopped: nobody else is there
     const { name } = this.#state.phase;
-    if (name === "append" || name === "headWhenBeaten") return "unknown";
-    return this.#inFlight.length === 0 ? "none" : "notApplied"; // it could not be encoded
+    const what = `partition ${String(this.#config.partition)}, ${name}: ${String(error)}`;
+    this.#stopped(failure("PARTITION_STOPPED", what), this.#fateInFlight());
   }
 
   #stopped(reason: Failure, fate: AppendFate): void {
@@ -290,23 +329,27 @@ export class PartitionLog<E extends CommandEntry> {
 
 /** Asks a store what a log machine wants to know. */
 export async function askStore(map: ByteMap, call: LogCall): Promise<LogAnswer> {
-  const outcome = await request(map, call);
+  const outcome = await callStore(map, call);
   return outcome.ok ? { known: true, value: outcome.value } : { known: false };
 }
 
-function request(
+function writeMs(value: Buffer): number {
+  return limits.storeWriteMs + limits.storeWriteMsPer64KiB * Math.floor(value.length / 65_536);
+}
+
+/** The call itself, with the deadline that every call of a log has. */
+export function callStore(
   map: ByteMap,
   call: LogCall,
 ): Promise<Outcome<null | boolean | Buffer | (Buffer | null)[]>> {
-  const deadlineMs = limits.storeDeadlineMs;
   switch (call.op) {
     case "get":
-      return map.get(call.key, deadlineMs);
+      return map.get(call.key, limits.storeReadMs);
     case "getMany":
-      return map.getMany(call.keys, deadlineMs);
+      return map.getMany(call.keys, limits.storeReadMs);
     case "putIfAbsent":
-      return map.putIfAbsent(call.key, call.value, deadlineMs);
+      return map.putIfAbsent(call.key, call.value, writeMs(call.value));
     case "replaceIfSame":
-      return map.replaceIfSame(call.key, call.expected, call.value, deadlineMs);
+      return map.replaceIfSame(call.key, call.expected, call.value, writeMs(call.value));
   }
 }

@@ -83,6 +83,13 @@ export class LogScript {
     }
   }
 
+  /** Beyond the failure bound: records of these positions are gone from every copy. */
+  lose(...positions: readonly number[]): void {
+    for (const position of positions) {
+      this.everywhere({ op: "delete", key: recordKey(partition, position) });
+    }
+  }
+
   losePrimary(): void {
     this.copies.losePrimary();
   }
@@ -158,10 +165,15 @@ export class ScriptLane {
     return this.#dispatch({ kind: "open" });
   }
 
+  get script(): LogScript {
+    return this.#script;
+  }
+
   /** Appends an entry of that number; its first call is out afterwards. */
-  append(number: number): this {
+  append(number: number, wallMs = 0): this {
     this.#inFlight = [number];
-    return this.#dispatch(appendEvent({ type: "changes", entries: [numberedEntry(number)] }));
+    const body = { type: "changes", entries: [numberedEntry(number)] } as const;
+    return this.#dispatch({ kind: "append", body, wallMs });
   }
 
   /** Appends a checkpoint record: the whole state, by itself or in a segment. */
@@ -176,6 +188,11 @@ export class ScriptLane {
     this.#script.everywhere({ op: "putIfAbsent", key, value: encodeSegment(changes) });
     const segments = [{ epoch, checkpoint: 0, segment: 0, encodedAt }];
     return this.#dispatch(appendEvent({ type: "checkpoint", segments, delta: [] }));
+  }
+
+  /** It is told that the members changed. */
+  check(): this {
+    return this.#dispatch({ kind: "check" });
   }
 
   /** The call that is out is executed on every copy, and answered. */

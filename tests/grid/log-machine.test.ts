@@ -3,58 +3,31 @@
 // real steps over explicit copies, then given each kind of event, each kind of answer.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { recordKey } from "../../src/grid/grid-keys.ts";
 import { canAppend, stepLog } from "../../src/grid/log-machine.ts";
-import { encodeHead, encodeRecord, type RecordBody } from "../../src/grid/log-record.ts";
+import { encodeHead, type RecordBody } from "../../src/grid/log-record.ts";
 import type { LogEvent, LogPhase, LogState } from "../../src/grid/log-state.ts";
 import { LogScript, type ScriptLane } from "../../src/simulation/log-script.ts";
 import type { StoreValue } from "../../src/simulation/replica-store.ts";
 
+import {
+  beatenAppend,
+  beatenClaim,
+  checking,
+  checkingDurable,
+  checkingReplaced,
+  checkingTrimmed,
+  checkingUnknown,
+  checkpointed,
+  claim,
+  end,
+  newer,
+  record,
+  served,
+  twoLanes,
+  unknownAtHead,
+} from "./log-lanes.ts";
+
 type PhaseName = LogPhase["name"];
-
-/** Bytes whose format byte no version of today knows. */
-const newer = Buffer.of(9, 1, 2, 3);
-
-function record(body: RecordBody, position: number): Buffer {
-  const previous = Buffer.alloc(16);
-  return encodeRecord({ position, epoch: 1, token: "t", timeMs: 0, previous, body });
-}
-
-const end = (position: number): Buffer => record({ type: "end", successor: 2 }, position);
-
-/** Lane a wrote 1 (claim), 2 and 3; lane b is on its way to claim 4. */
-function twoLanes(): { script: LogScript; a: ScriptLane; b: ScriptLane } {
-  const script = new LogScript();
-  const a = script.lane("a").open().rest();
-  a.append(1).rest();
-  a.append(2).rest();
-  return { script, a, b: script.lane("b").open() };
-}
-
-/** The same, with a checkpoint at 4, head there, one segment; b is to claim 5. */
-function checkpointed(): ScriptLane {
-  const { script, a } = twoLanes();
-  a.appendCheckpoint("inSegment").rest();
-  script.moveHeadAndTrim(a, 0, 4);
-  return script.lane("b").open();
-}
-
-/** Lane b's claim at 4 has been beaten to its place by another record. */
-function beatenClaim(by: "claim" | "end"): ScriptLane {
-  const { script, b } = twoLanes();
-  b.until("claim.put");
-  if (by === "claim") script.lane("c").open().rest();
-  else script.everywhere({ op: "putIfAbsent", key: recordKey(0, 4), value: end(4) });
-  return b.step();
-}
-
-function beatenAppend(by: "claim" | "end"): ScriptLane {
-  const { script, a } = twoLanes();
-  a.append(3);
-  if (by === "claim") script.lane("c").open().rest();
-  else script.everywhere({ op: "putIfAbsent", key: recordKey(0, 4), value: end(4) });
-  return a.step();
-}
 
 const b = (phase: Parameters<ScriptLane["until"]>[0]) => () => twoLanes().b.until(phase);
 
@@ -79,6 +52,12 @@ const reach: Record<PhaseName, () => ScriptLane> = {
   serving: () => twoLanes().a,
   append: () => twoLanes().a.append(3),
   headWhenBeaten: () => beatenAppend("claim").step(),
+  checkRead: () => checking(),
+  checkGenesis: () => checking().until("checkGenesis"),
+  checkLast: () => checking().until("checkLast"),
+  checkBefore: () => checking().until("checkBefore"),
+  checkHead: () => checking([5]).until("checkHead"),
+  checkExtent: () => checking([4, 5]).until("checkExtent"),
   stopped: () => twoLanes().b.until("readGenesis").answer(null),
 };
 
@@ -89,6 +68,7 @@ function isCalling(name: PhaseName): boolean {
 }
 
 describe("states × events", () => {
+  const check: LogEvent = { kind: "check" };
   const append: LogEvent = { kind: "append", body: { type: "release" }, wallMs: 0 };
   const unknown: LogEvent = { kind: "answer", answer: { known: false }, wallMs: 0 };
 
@@ -106,6 +86,20 @@ describe("states × events", () => {
     if (name === "serving") expect(stepLog(state, append).state.phase.name).toBe("append");
     else expect(() => stepLog(state, append)).toThrow("L8");
   });
+
+  test.each(phases)(
+    "L11: %s: a check begins where nothing is in flight, else it is due",
+    (name) => {
+      const { state } = reach[name]();
+      const next = stepLog(state, check);
+      if (name === "serving") expect(next.state.phase.name).toBe("checkRead");
+      else expect(next.outputs).toEqual([]);
+      const isDue = isCalling(name);
+      expect(next.state.checkDue).toBe(isDue);
+      if (name !== "serving") expect({ ...next.state, checkDue: false }).toEqual(state);
+      expect(stepLog(next.state, check).state.checkDue).toBe(isDue || name === "serving");
+    },
+  );
 
   test.each(phases)(
     "L2: %s: an unknown outcome repeats the same call and changes nothing",
@@ -256,6 +250,62 @@ const answers: Record<PhaseName, readonly Case[]> = {
     ["at it: unknown", at("headWhenBeaten"), encodeHead(4), "NOT_OWNER unknown"],
     ["missing", at("headWhenBeaten"), null, "NOT_OWNER unknown"],
     ["END beat it", () => beatenAppend("end").step(), "real", "GRID_ENDED notApplied"],
+  ],
+  checkRead: [
+    ["both there", at("checkRead"), "real", "checkGenesis"],
+    ["no genesis", at("checkRead"), [null, null], "GRID_LOST none"],
+    ["no genesis, an append unknown", () => checkingUnknown(), [null, null], "GRID_LOST unknown"],
+    ["no genesis, an append durable", () => checkingDurable(), [null, null], "GRID_LOST unknown"],
+    ["another grid's", at("checkRead"), [foreign, null], "GRID_FOREIGN none"],
+    ["of a newer format", () => checkingUnknown(), [newer, null], "GRID_FORMAT unknown"],
+    ["the last one missing", () => checking([5]), "real", "checkHead"],
+    ["the one just written missing", () => checkingDurable([6]), "real", "checkHead"],
+    ["another in its place", () => checkingReplaced(5, newer), "real", "checkHead"],
+  ],
+  checkGenesis: [
+    ["on every copy", at("checkGenesis"), "real", "checkLast"],
+    ["gone", at("checkGenesis"), false, "checkRead"],
+  ],
+  checkLast: [
+    ["on every copy", at("checkLast"), "real", "checkBefore"],
+    ["gone", at("checkLast"), false, "checkRead"],
+    ["that was the claim", () => served().check().until("checkLast"), "real", "serving"],
+  ],
+  checkBefore: [
+    ["whole down to the claim", at("checkBefore"), "real", "serving"],
+    ["whole so far", () => checking([], 9).until("checkBefore"), "real", "checkBefore"],
+    ["an append unknown", () => checkingUnknown().until("checkBefore"), "real", "append.put"],
+    ["an append durable", () => checkingDurable().until("checkBefore").step(), "real", "serving"],
+    ["a hole", () => checking([3]).until("checkBefore"), "real", "checkHead"],
+    ["another's", () => checkingReplaced(4, newer).until("checkBefore"), "real", "checkHead"],
+    ["trimmed", checkingTrimmed, "real", "checkHead"],
+  ],
+  checkHead: [
+    ["missing", at("checkHead"), null, "GRID_LOST none"],
+    ["of a newer format", at("checkHead"), newer, "GRID_FORMAT none"],
+    ["past the last record", at("checkHead"), encodeHead(6), "NOT_OWNER none"],
+    ["the same, an append unknown", unknownAtHead, encodeHead(6), "NOT_OWNER unknown"],
+    ["past what is missing: trimmed", () => checkingTrimmed().step(), "real", "serving"],
+    ["before it: lost", at("checkHead"), "real", "checkExtent"],
+    ["at it: lost", at("checkHead"), encodeHead(5), "GRID_LOST none"],
+    ["replaced", () => checkingReplaced(5, claim(5)).until("checkHead"), "real", "GRID_LOST none"],
+    [
+      "by a newer one",
+      () => checkingReplaced(5, newer).until("checkHead"),
+      "real",
+      "GRID_FORMAT none",
+    ],
+  ],
+  checkExtent: [
+    ["the lower end found", at("checkExtent"), "real", "GRID_LOST none"],
+    ["none there", at("checkExtent"), [null, null, null, null], "GRID_LOST none"],
+    [
+      "between two probes",
+      () => checking([4, 5, 6, 7, 8, 9], 9).until("checkExtent"),
+      "real",
+      "checkExtent",
+    ],
+    ["an append unknown", () => unknownAtHead().until("checkExtent"), "real", "GRID_LOST unknown"],
   ],
 };
 

@@ -5,125 +5,30 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { AssertionError } from "../../src/base/assert.ts";
-import { failed, failure, unwrap, type Failure } from "../../src/base/failure.ts";
+import { failure, unwrap } from "../../src/base/failure.ts";
 import { limits } from "../../src/base/limits.ts";
 import { seededRandom, type Random } from "../../src/base/random.ts";
 import type { TimerHandle } from "../../src/base/timers.ts";
 import type { GridIdentity } from "../../src/grid/grid-directory.ts";
 import { generationMapName, recordKey } from "../../src/grid/grid-keys.ts";
-import { checksum, type CommandEntry } from "../../src/grid/log-record.ts";
-import { everyRule } from "../../src/grid/log-rules.ts";
-import type { AppendFate } from "../../src/grid/log-state.ts";
-import { PartitionLog, type ChainedRecord } from "../../src/grid/partition-log.ts";
+import { checksum } from "../../src/grid/log-record.ts";
 import type { ByteMap, Store } from "../../src/grid/store.ts";
 import { HeldMap } from "../support/held-map.ts";
 import { newMemoryGrid } from "../support/memory-grid.ts";
 import { LayeredStore, type Layer } from "./layered-store.ts";
 import { InstantTime } from "./manual-timers.ts";
+import {
+  entry,
+  journaledNames,
+  namesIn,
+  newGrid,
+  newOwner,
+  Owner,
+  partition,
+  unknown,
+} from "./partition-log-owner.ts";
 
-const partition = 1;
 const ms = 1000;
-const unknown = failed("STORE_TIMEOUT", "no answer");
-
-/** An entry's name is the key that it changes. */
-function entry(name: string): CommandEntry {
-  const changes = [{ space: "s", key: name, value: 1 }];
-  return { sender: null, number: 0, confirmed: 0, attempt: 0, changes, reply: null };
-}
-
-function names(entries: readonly CommandEntry[]): string[] {
-  return entries.flatMap(({ changes }) => changes.map(({ key }) => key));
-}
-
-function namesIn(records: readonly ChainedRecord[]): string[] {
-  return records.flatMap(({ record: { body } }) =>
-    body.type === "changes" ? names(body.entries) : [],
-  );
-}
-
-interface Stop {
-  readonly reason: Failure;
-  readonly inFlight: string[];
-  readonly fate: AppendFate;
-  readonly waiting: string[];
-}
-
-/** A log, and everything that it told its listener. */
-class Owner {
-  readonly loaded: ChainedRecord[] = [];
-  readonly durable: ChainedRecord[] = [];
-  readonly batches: string[][] = [];
-  readonly serving = Promise.withResolvers<ChainedRecord>();
-  readonly ended = Promise.withResolvers<Stop>();
-  readonly log: PartitionLog<CommandEntry>;
-  stops = 0;
-  #settled = 0;
-  #watch: { readonly count: number; readonly resolve: () => void } | null = null;
-
-  constructor(map: ByteMap, identity: GridIdentity, token: string, time = new InstantTime()) {
-    this.log = new PartitionLog<CommandEntry>({
-      map,
-      timers: time,
-      clock: time,
-      config: { ...identity, partition, lane: token, token, rules: everyRule },
-      listener: {
-        reset: () => this.loaded.splice(0),
-        segment: () => undefined,
-        loaded: (record) => this.loaded.push(record),
-        serving: (claim) => this.serving.resolve(claim),
-        durable: (record, entries) => {
-          this.durable.push(record);
-          this.batches.push(names(entries));
-          this.#settle(entries.length);
-        },
-        stopped: (reason, inFlight, fate, waiting) => {
-          this.stops++;
-          const stop = { reason, inFlight: names(inFlight), fate, waiting: names(waiting) };
-          this.ended.resolve(stop);
-          this.#settle(inFlight.length + waiting.length);
-        },
-      },
-    });
-  }
-
-  append(...given: string[]): void {
-    for (const name of given) this.log.append(entry(name), 100);
-  }
-
-  /** Resolves once so many entries were settled in all. */
-  settled(count: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#watch = { count, resolve };
-      this.#settle(0);
-    });
-  }
-
-  #settle(count: number): void {
-    this.#settled += count;
-    if (this.#watch !== null && this.#settled >= this.#watch.count) this.#watch.resolve();
-  }
-}
-
-async function newGrid(): Promise<{ store: Store; identity: GridIdentity; map: ByteMap }> {
-  const { store, identity } = await newMemoryGrid(2);
-  return { store, identity, map: store.map(generationMapName(identity.generation)) };
-}
-
-/** An owner that serves; a claim that another record beat is tried again, as a lane does. */
-async function newOwner(map: ByteMap, identity: GridIdentity, token: string): Promise<Owner> {
-  for (let attempt = 1; ; attempt++) {
-    const owner = new Owner(map, identity, `${token}.${attempt}`);
-    owner.log.open();
-    const stop = await Promise.race([owner.serving.promise, owner.ended.promise]);
-    if (!("reason" in stop)) return owner;
-    expect(stop.reason.code).toBe("CLAIM_BEATEN");
-  }
-}
-
-/** What the log says, as a later owner loads it. */
-async function journaledNames(map: ByteMap, identity: GridIdentity): Promise<string[]> {
-  return namesIn((await newOwner(map, identity, "reader")).loaded);
-}
 
 /** Loses each call or its answer with this probability. */
 function lossy(random: Random, probability: number): Layer {
@@ -388,6 +293,55 @@ describe("L10: what cannot be meant stops the partition", () => {
     const stop = await owner.ended.promise;
     expect(stop).toMatchObject({ reason: { code: "PARTITION_STOPPED" }, fate: "unknown" });
     expect(stop.inFlight).toEqual(["a"]);
+  });
+});
+
+describe("L10: a listener that throws stops its partition, and nothing escapes", () => {
+  const broken = new Error("broken");
+
+  function throwing(at: string): (what: string) => void {
+    return (what) => {
+      if (what === at) throw broken;
+    };
+  }
+
+  test.each(["reset", "loaded", "serving"])("in %s: it never served", async (what) => {
+    const { map, identity } = await newGrid();
+    await newOwner(map, identity, "before"); // there is something to load
+    const owner = new Owner(map, identity, "owner", new InstantTime(), throwing(what));
+    owner.log.open();
+    expect(await owner.ended.promise).toMatchObject({
+      reason: { code: "PARTITION_STOPPED", message: expect.stringContaining("broken") as string },
+      fate: "none",
+    });
+  });
+
+  test("in durable: what was journaled was told, what left meanwhile is unknown", async () => {
+    const { map, identity } = await newGrid();
+    const held = new HeldMap(map);
+    const owner = new Owner(held, identity, "owner", new InstantTime(), throwing("durable"));
+    owner.log.open();
+    await owner.serving.promise;
+    held.hold("putIfAbsent");
+    owner.append("a");
+    await held.waiting("putIfAbsent");
+    owner.append("b");
+    held.release("putIfAbsent");
+    const stop = await owner.ended.promise;
+    expect(stop).toMatchObject({ reason: { code: "PARTITION_STOPPED" }, inFlight: ["b"] });
+    expect(stop.fate).toBe("unknown");
+    expect(owner.stops).toBe(1);
+  });
+
+  test("in what composes a record", async () => {
+    const { map, identity } = await newGrid();
+    const owner = await newOwner(map, identity, "owner");
+    owner.append("a");
+    owner.log.appendRecord(() => {
+      throw broken;
+    });
+    const stop = await owner.ended.promise;
+    expect(stop).toMatchObject({ reason: { code: "PARTITION_STOPPED" }, waiting: ["a"] });
   });
 });
 
