@@ -1,14 +1,13 @@
-// Test runner: where tests run, how long they may take, what is printed.
+// Test runner: where tests run, in which order, how long they may take, what is printed.
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 
+const onMembers = "tests/**/*.hazelcast.test.ts";
+
 export default defineConfig({
   test: {
-    include: ["tests/**/*.test.ts"],
     // Processes, not threads: native addons (lmdb) keep state per process, and a test may end one.
     pool: "forks",
-    // Clusters and databases bring threads and processes of their own.
-    maxWorkers: 2,
     // As the launcher sets them (bin/orrery.cjs).
     env: {
       MSGPACKR_NATIVE_ACCELERATION_DISABLED: "true",
@@ -17,5 +16,28 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     reporters: ["default", "./tests/support/count-reporter.ts"],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "tests",
+          include: ["tests/**/*.test.ts"],
+          exclude: [onMembers],
+          // Clusters and databases bring threads and processes of their own.
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "members",
+          include: [onMembers],
+          // Three members take the machine: one file at a time, when all the others are done.
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });
