@@ -47,11 +47,32 @@ export const limits = {
   /** A command's deadline where the caller gives none, and the longest that may be given. */
   commandDeadlineMs: 1000,
   commandDeadlineMsMax: 60_000,
-  /** One call to a store; after it the outcome counts as unknown and the call is repeated. */
-  storeDeadlineMs: 2000,
+  /** One read of a store; after it the outcome counts as unknown and the call is repeated. */
+  storeReadMs: 2000,
+  /** One write, and more for each 64 KiB: a member that died may have been asked for its backup. */
+  storeWriteMs: 300,
+  storeWriteMsPer64KiB: 100,
   /** Between repeats of a store call: from, doubling, to. */
   storeBackoffMsMin: 5,
   storeBackoffMsMax: 500,
+
+  /** Bytes on their way to one member. More: they wait here, not in the client's queue. */
+  hazelcastMemberBytesMax: 1024 * 1024,
+  /** Keys of one read, and reads at once. */
+  hazelcastReadKeys: 100,
+  /** Connecting at a start, or anew. Longer: STORE_UNREACHABLE, or another try. */
+  hazelcastConnectMs: 10_000,
+  /** Between tries to connect again: from, and to what a store call backs off. */
+  hazelcastReconnectMsMin: 50,
+  /** Between pings to a member; the longest silence. */
+  hazelcastHeartbeatMs: 1000,
+  hazelcastSilenceMsMax: 5000,
+  /** The client's own wait for a backup's word; our deadline is over long before. */
+  hazelcastBackupMs: 2000,
+  /** How often a client is looked at; so long below a majority, or with a call open: replaced. */
+  hazelcastWatchMs: 250,
+  hazelcastMinorityMsMax: 1000,
+  hazelcastHangMsMax: 8000,
 
   /** Records that one read of a log asks for, and about how many bytes of them while it loads. */
   logReadRecords: 256,
@@ -144,4 +165,8 @@ assert(limits.databaseConnectMs < limits.databaseTransactionMs, "a transaction c
 assert(limits.laneStatusMs * 5 < limits.laneSilenceMsMax, "a busy lane is not a silent one");
 assert(limits.commandDeadlineMs <= limits.commandDeadlineMsMax, "the default deadline is allowed");
 assert(limits.noticeRepeatMs < limits.noticeGiveUpMs, "a notice is repeated before it is given up");
+assert(
+  limits.hazelcastSilenceMsMax + limits.hazelcastBackupMs < limits.hazelcastHangMsMax,
+  "a call is open so long only where the client forgot it",
+);
 assert(limits.partitionsMax <= 0xffff, "a partition's number fits its 16 bits");

@@ -5,6 +5,9 @@ import type { Unit } from "../processing-units/unit.ts";
 import { urlsOf, type Settings } from "./settings.ts";
 
 function survival(store: string): string {
+  if (store.startsWith("hazelcast:")) {
+    return "survives any process, and two of three members at once; not all of them";
+  }
   if (store === "memory:") return "survives a lane's death, not the process's";
   if (store.endsWith("?sync=off")) return "survives kill -9, not a power cut";
   return "survives kill -9 and power cuts: flushed before it answers";

@@ -24,7 +24,7 @@ import {
 import { encodeHead, encodeRecord, formatByte } from "./log-record.ts";
 import { everyRule } from "./log-rules.ts";
 import { answerWrite, confirmCall, startWrite, writeCall, type LogCall } from "./log-write.ts";
-import { askStore } from "./partition-log.ts";
+import { callStore } from "./partition-log.ts";
 import type { ByteMap, Store } from "./store.ts";
 
 /** What every lane must know of a grid before it opens a partition. */
@@ -70,10 +70,11 @@ async function ask(ports: DirectoryPorts, map: ByteMap, call: LogCall) {
   const startedMs = ports.clock.monotonicMs();
   let backoffMs: number = limits.storeBackoffMsMin;
   for (;;) {
-    const answer = await askStore(map, call);
-    if (answer.known) return ok(answer.value);
+    const answer = await callStore(map, call);
+    if (answer.ok) return answer;
     if (ports.clock.monotonicMs() - startedMs > patienceMs) {
-      return failed("STORE_UNREACHABLE", "the store does not answer; check its address and state");
+      const why = `the store is of no use: ${answer.failure.message}; check its address and state`;
+      return failed("STORE_UNREACHABLE", why);
     }
     await delay(ports.timers, backoffMs);
     backoffMs = Math.min(limits.storeBackoffMsMax, backoffMs * 2);
@@ -151,6 +152,17 @@ export async function openGrid(
     );
   }
   return openGeneration(options, directory, grid);
+}
+
+/**
+ * Whether a store still is the one that holds this grid: what has to be seen on every connection
+ * to a store elsewhere before anything is written to it. Fails as the store does.
+ */
+export async function holdsGrid(store: Store, identity: GridIdentity): Promise<Outcome<boolean>> {
+  const stored = await store.map(directoryMapName).get(gridIdKey, limits.storeReadMs);
+  if (!stored.ok) return stored;
+  const grid = stored.value === null ? null : (decode(stored.value) as GridId | null);
+  return ok(grid?.gridId === identity.gridId && grid.partitions === identity.partitions);
 }
 
 async function openGeneration(

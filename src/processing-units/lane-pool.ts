@@ -16,7 +16,7 @@ import {
 import { Piscina } from "piscina";
 import type { Logger } from "pino";
 import type { Clock } from "../base/clock.ts";
-import { failed, ok, type Outcome } from "../base/failure.ts";
+import { failed, ok, type Failure, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { TimerHandle, Timers } from "../base/timers.ts";
 import type { LaneEnd, LaneTask, MessageFromLane, MessageToLane } from "./lane-protocol.ts";
@@ -36,6 +36,8 @@ export interface LanePoolOptions {
   makeTask(lane: number, control: MessagePort): TransferredTask;
   /** A lane can take connections (again). */
   onReady(): void;
+  /** Another unit's lane claimed a partition of this one: GRID_TAKEN. */
+  onFenced(failure: Failure): void;
 }
 
 // Piscina derives this from an overload of postMessage that does not take a list.
@@ -242,6 +244,9 @@ export class LanePool {
         break;
       case "drained":
         thread.drained();
+        break;
+      case "fenced":
+        this.#options.onFenced(message.failure);
         break;
       case "failed":
         this.#settle({ ok: false, failure: message.failure });

@@ -15,8 +15,10 @@ export interface LaneTask {
   readonly incarnation: string;
   readonly identity: GridIdentity;
   readonly application: ApplicationSource;
-  /** The port behind which the main thread serves the store. */
-  readonly store: MessagePort;
+  /** Name of the lane in claims and logs. */
+  readonly address: string;
+  /** The port behind which the main thread serves an embedded store; the URL of any other. */
+  readonly store: MessagePort | string;
   /** null: there is no database. */
   readonly database: PostgresAddress | null;
   readonly logFile: string | null;
@@ -39,6 +41,8 @@ export type MessageFromLane =
   | { readonly kind: "ready" }
   | { readonly kind: "status"; readonly status: LaneStatus }
   | { readonly kind: "drained" }
+  /** Another unit's lane claimed one of its partitions. */
+  | { readonly kind: "fenced"; readonly failure: Failure }
   | { readonly kind: "failed"; readonly failure: Failure };
 
 /** What a lane's task resolves to. */

@@ -5,13 +5,15 @@ import { isMainThread } from "node:worker_threads";
 import type { Logger } from "pino";
 import { assert } from "../base/assert.ts";
 import { systemClock } from "../base/clock.ts";
-import { FailureError, type Failure } from "../base/failure.ts";
+import { failure, FailureError, unwrap, type Failure } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import { systemRandom } from "../base/random.ts";
 import { systemTimers } from "../base/timers.ts";
 import { PostgresDatabase } from "../data-pump/postgres-database.ts";
 import { Pump } from "../data-pump/pump.ts";
+import { holdsGrid } from "../grid/grid-directory.ts";
 import type { Store } from "../grid/store.ts";
+import { openStore } from "../grid/stores/open-store.ts";
 import { PortStore } from "../grid/stores/port-store.ts";
 import { Messenger } from "../messaging-grid/messenger.ts";
 import { staticOwners } from "../messaging-grid/owner-table.ts";
@@ -61,7 +63,6 @@ class LaneHost {
     this.#starting = new Set(owners.ownedBy(task.lane));
     this.#lane = new Lane({
       ...task,
-      address: `lane-${String(task.lane)}`,
       store,
       application,
       owners,
@@ -113,6 +114,11 @@ class LaneHost {
     control.close();
     this.#log.info({ written }, "lane stopped");
     return { written };
+  }
+
+  /** Something may have been lost behind the store: every partition looks at what it has. */
+  checkLogs(): void {
+    this.#lane.checkLogs();
   }
 
   #report(): void {
@@ -219,8 +225,8 @@ class LaneHost {
       random: systemRandom(),
       listener: {
         written: () => undefined,
-        halted: (partition, failure) => {
-          this.#lane.halt(partition, failure);
+        halted: (partition, reason) => {
+          this.#lane.halt(partition, reason);
         },
       },
     });
@@ -233,18 +239,41 @@ class LaneHost {
         log.info({ partition, epoch }, "partition serves");
         this.#settled(partition);
       },
-      stopped: (partition, failure, halted) => {
-        if (failure.code === "SHUTTING_DOWN") return;
-        log[halted ? "error" : "warn"]({ partition, failure, halted }, "partition stopped");
+      stopped: (partition, reason, halted) => {
+        if (reason.code === "SHUTTING_DOWN") return;
+        const what = { partition, failure: reason, halted };
+        log[halted ? "error" : "warn"](what, "partition stopped");
+        if (reason.code === "NOT_OWNER") this.#say({ kind: "fenced", failure: taken(reason) });
         if (halted) this.#settled(partition);
       },
     };
   }
 }
 
+function taken({ message }: Failure): Failure {
+  return failure("GRID_TAKEN", `another processing unit has this grid now (${message})`);
+}
+
 /** What is retried, or was only slow, is counted by who asked: it would flood the log. */
 function isWorthALine({ code, kind }: Failure): boolean {
   return kind !== "retryable" && code !== "DEADLINE_EXCEEDED";
+}
+
+/** An embedded store is behind a port; for any other, each lane has a client of its own. */
+async function openLaneStore(
+  { store, identity }: LaneTask,
+  log: Logger,
+  changed: () => void,
+): Promise<Store> {
+  if (typeof store !== "string") return new PortStore(store, systemTimers);
+  const opened = await openStore(store, {
+    admits: (behind) => holdsGrid(behind, identity),
+    changed,
+    log: (message) => {
+      log.warn(message);
+    },
+  });
+  return unwrap(opened);
 }
 
 /** A lane's whole life. Rejects where it cannot start; the unit has then been told why. */
@@ -253,8 +282,10 @@ export default async function runLane(task: LaneTask): Promise<LaneEnd> {
   const log = openLog(task.logFile, task.logLevel, `lane-${String(task.lane)}`);
   try {
     const application = await loadApplication(task.application);
-    const store = new PortStore(task.store, systemTimers);
-    return await new LaneHost(task, log, application, store).run();
+    let host: LaneHost | null = null;
+    const store = await openLaneStore(task, log, () => host?.checkLogs());
+    host = new LaneHost(task, log, application, store);
+    return await host.run();
   } catch (error) {
     log.error({ error: error instanceof Error ? error.stack : String(error) }, "lane failed");
     if (error instanceof FailureError) {

@@ -183,6 +183,11 @@ export class Lane {
     partition.execute({ command, input, ack, deadlineAtMs, respond });
   }
 
+  /** Something may have been lost behind the store: every log confirms what it ends with. */
+  checkLogs(): void {
+    for (const { log } of this.#partitions.values()) log.check();
+  }
+
   /** Entries of a space in the partitions that serve here, as they are in memory now. */
   *entries<V extends Entry>(space: Space<V>): Generator<readonly [string, V]> {
     assert(!space.writeOnly, () => `space ${space.name} is write-only: nothing can be read`);

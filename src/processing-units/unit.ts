@@ -4,10 +4,10 @@
 // Does not own: threads (lane-pool.ts), what a lane does (lane.ts), what the application is.
 // Invariants (docs/invariants.md):
 //   U2. A stop answers what is in flight, writes what is journaled, and only then ends.
-import { MessageChannel } from "node:worker_threads";
+import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { Logger } from "pino";
 import { systemClock } from "../base/clock.ts";
-import { ok, type Outcome } from "../base/failure.ts";
+import { ok, type Failure, type Outcome } from "../base/failure.ts";
 import { newId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import { systemRandom } from "../base/random.ts";
@@ -16,7 +16,7 @@ import { parseDatabaseUrl } from "../data-pump/database-url.ts";
 import { lockDataFolder } from "../grid/data-lock.ts";
 import { openGrid, type GridIdentity } from "../grid/grid-directory.ts";
 import type { Store } from "../grid/store.ts";
-import { openStore, parseStoreUrl } from "../grid/stores/open-store.ts";
+import { openStore, parseStoreUrl, type StoreAddress } from "../grid/stores/open-store.ts";
 import { serveStore } from "../grid/stores/port-store.ts";
 import { Acceptor } from "./acceptor.ts";
 import { openLog } from "./lane-log.ts";
@@ -26,7 +26,7 @@ import { UnitDatabase } from "./unit-database.ts";
 import type { UnitStatus } from "./unit-status.ts";
 
 export interface UnitOptions {
-  /** memory: or lmdb:… */
+  /** memory:, lmdb:… or hazelcast://… */
   readonly store: string;
   /** none:, postgres://… or embedded:… */
   readonly database: string;
@@ -70,6 +70,8 @@ export class Unit {
   readonly #acceptor: Acceptor;
   readonly #pool: LanePool;
   readonly #acquired: Acquired;
+  /** Resolves when another unit took over: this one is to be stopped, and says why. */
+  readonly fenced: Promise<Failure>;
   #stopping: Promise<boolean> | null = null;
   #status: UnitStatus | null = null;
 
@@ -79,6 +81,7 @@ export class Unit {
     readonly database: UnitDatabase;
     readonly pool: LanePool;
     readonly acquired: Acquired;
+    readonly fenced: Promise<Failure>;
   }) {
     this.#acceptor = parts.acceptor;
     this.port = parts.acceptor.port;
@@ -86,6 +89,7 @@ export class Unit {
     this.database = parts.database;
     this.#pool = parts.pool;
     this.#acquired = parts.acquired;
+    this.fenced = parts.fenced;
   }
 
   /** The newest status; null before the first. */
@@ -150,18 +154,10 @@ async function start(options: UnitOptions, acquired: Acquired): Promise<Outcome<
   acquired.add(() => {
     acceptor.close();
   });
-  if (address.value.engine === "lmdb") {
-    const lock = lockDataFolder(address.value.folder);
-    if (!lock.ok) return lock;
-    acquired.add(() => {
-      lock.value.release();
-    });
-  }
   const log = openLog(options.logFile, options.logLevel, "unit");
-  const opened = await openStore(options.store);
+  const opened = await acquireStore(options.store, address.value, acquired);
   if (!opened.ok) return opened;
   const store = opened.value;
-  acquired.add(() => store.close());
   const connected = await UnitDatabase.open(databaseAddress.value, log);
   if (!connected.ok) return connected;
   const database = connected.value;
@@ -183,8 +179,14 @@ async function start(options: UnitOptions, acquired: Acquired): Promise<Outcome<
   const tables = [...tablesOf(await loadApplication(source)).values()];
   const prepared = await database.adopt(grid.value, tables);
   if (!prepared.ok) return prepared;
-  const pool = newPool(options, { store, identity: grid.value, database, source, acceptor, log });
-  const unit = new Unit({ acceptor, identity: grid.value, database, pool, acquired });
+  // Lanes have clients of their own for members elsewhere.
+  const embedded = address.value.engine === "hazelcast" ? null : store;
+  if (embedded === null) await store.close();
+  const { promise: fenced, resolve: onFenced } = Promise.withResolvers<Failure>();
+  const identity = grid.value;
+  const parts = { embedded, identity, database, source, acceptor, log, onFenced };
+  const pool = newPool(options, parts);
+  const unit = new Unit({ acceptor, identity, database, pool, acquired, fenced });
   const started = await pool.start();
   if (!started.ok) {
     await pool.stop();
@@ -202,15 +204,41 @@ async function start(options: UnitOptions, acquired: Acquired): Promise<Outcome<
   return ok(unit);
 }
 
+/** A store that nobody else can open meanwhile, or one that its engine lets us share. */
+async function acquireStore(
+  url: string,
+  address: StoreAddress,
+  acquired: Acquired,
+): Promise<Outcome<Store>> {
+  if (address.engine === "lmdb") {
+    const lock = lockDataFolder(address.folder);
+    if (!lock.ok) return lock;
+    acquired.add(() => {
+      lock.value.release();
+    });
+  }
+  const opened = await openStore(url);
+  if (opened.ok) acquired.add(() => opened.value.close());
+  return opened;
+}
+
+/** The store stays in this thread, whatever becomes of a lane's (docs/decisions/0002). */
+function servedPort(store: Store): MessagePort {
+  const { port1, port2 } = new MessageChannel();
+  serveStore(store, port1, systemTimers);
+  return port2;
+}
+
 function newPool(
   options: UnitOptions,
   parts: {
-    readonly store: Store;
+    readonly embedded: Store | null;
     readonly identity: GridIdentity;
     readonly database: UnitDatabase;
     readonly source: ApplicationSource;
     readonly acceptor: Acceptor;
     readonly log: Logger;
+    readonly onFenced: (failure: Failure) => void;
   },
 ): LanePool {
   const random = systemRandom();
@@ -220,23 +248,23 @@ function newPool(
     timers: systemTimers,
     log: parts.log,
     makeTask: (lane, control): TransferredTask => {
-      // The store stays in this thread, whatever becomes of a lane's (docs/decisions/0002).
-      const channel = new MessageChannel();
-      serveStore(parts.store, channel.port1, systemTimers);
+      const port = parts.embedded === null ? null : servedPort(parts.embedded);
       const task = {
         lane,
         lanes: options.lanes,
         incarnation: newId(random),
         identity: parts.identity,
         application: parts.source,
-        store: channel.port2,
+        address: `lane ${String(lane)} of ${options.host}:${String(parts.acceptor.port)}`,
+        store: port ?? options.store,
         database: parts.database.address,
         logFile: options.logFile,
         logLevel: options.logLevel,
         control,
       };
-      return { task, ports: [channel.port2] };
+      return { task, ports: port === null ? [] : [port] };
     },
+    onFenced: parts.onFenced,
     onReady: () => {
       parts.acceptor.open((socket) => pool.place(socket));
     },

@@ -162,7 +162,7 @@ export class LogTrimmer {
   #trim(from: number, to: number, live: readonly SegmentName[]): void {
     const { map, partition, records } = this.#owned;
     const remove = (key: Buffer): void => {
-      void map.delete(key, limits.storeDeadlineMs);
+      void map.delete(key, limits.storeReadMs);
     };
     for (let position = Math.max(1, from); position < to; position++) {
       const record = records.get(position);
@@ -198,7 +198,7 @@ export class LogTrimmer {
 
   async #put(key: Buffer, value: Buffer): Promise<void> {
     const { map, timers } = this.#owned;
-    while (!(await map.put(key, value, limits.storeDeadlineMs)).ok) {
+    while (!(await map.put(key, value, limits.storeReadMs)).ok) {
       await delay(timers, limits.storeBackoffMsMin);
     }
   }

@@ -15,6 +15,11 @@ test.each([
   ["lmdb:grid.v1?sync=on", { engine: "lmdb", folder: "grid.v1", sync: true }],
   ["lmdb:grid?sync=off", { engine: "lmdb", folder: "grid", sync: false }],
   ["lmdb:grid?", { engine: "lmdb", folder: "grid", sync: true }],
+  [
+    "hazelcast://grid-1:5701,10.0.0.2:5702/prod",
+    { engine: "hazelcast", members: ["grid-1:5701", "10.0.0.2:5702"], cluster: "prod" },
+  ],
+  ["hazelcast://h", { engine: "hazelcast", members: ["h:5701"], cluster: "orrery" }],
 ])("a store URL names an engine and its place: %s", (url, address) => {
   expect(parseStoreUrl(url)).toEqual({ ok: true, value: address });
 });
@@ -29,6 +34,12 @@ test.each([
   ["lmdb:grid?sink=off", '"sink" is no option'],
   ["lmdb:grid?sync=no", 'sync is on or off, not "no"'],
   ["lmdb:grid?sync=off&sync=maybe", 'not "maybe"'],
+  ["hazelcast:", "members or cluster are missing"],
+  ["hazelcast:///orrery", "members or cluster are missing"],
+  ["hazelcast://a:5701,/orrery", '"" is no member'],
+  ["hazelcast://a:70000/orrery", '"a:70000" is no member'],
+  ["hazelcast://user@a:5701/orrery", '"user@a:5701" is no member'],
+  ["hazelcast://a:5701/x/y", "members or cluster are missing"],
 ])("CONFIG_INVALID: %s says what is wrong and what would be right", async (url, what) => {
   const outcome = await openStore(url);
   expect(outcome).toMatchObject({ ok: false, failure: { code: "CONFIG_INVALID" } });

@@ -122,7 +122,7 @@ export function storeContract(name: string, start: () => Promise<Engine>): void 
 
     /** A map that no other test knows, through both handles. */
     function newMap(): [ByteMap, ByteMap] {
-      const map = `map.${maps++}`;
+      const map = `grid.${maps++}`;
       return [first.map(map), second.map(map)];
     }
 
@@ -241,7 +241,7 @@ export function storeContract(name: string, start: () => Promise<Engine>): void 
     test("S2: closing settles what is under way, and later calls are unknown", async () => {
       const own = await start();
       const closing = await own.open();
-      const map = closing.map("closing");
+      const map = closing.map("grid.closing");
       const underWay = Array.from({ length: 10 }, (_, index) =>
         map.putIfAbsent(key(index), Buffer.of(index), deadlineMs),
       );
@@ -256,7 +256,7 @@ export function storeContract(name: string, start: () => Promise<Engine>): void 
         map.putIfAbsent(key(1), Buffer.of(1), deadlineMs),
         map.replaceIfSame(key(1), Buffer.of(1), Buffer.of(2), deadlineMs),
         map.delete(key(1), deadlineMs),
-        closing.map("another").get(key(1), deadlineMs),
+        closing.map("grid.another").get(key(1), deadlineMs),
       ]);
       for (const outcome of later) {
         expect(outcome).toMatchObject({ ok: false, failure: { kind: "unknown" } });

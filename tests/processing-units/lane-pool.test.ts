@@ -61,6 +61,7 @@ async function newPool({ breaksLate = false } = {}) {
         lane,
         lanes: 1,
         incarnation: "i",
+        address: "lane 0",
         identity,
         application: { module, options: { breaksLate, spinning } satisfies Unruliness },
         store: port2,
@@ -74,6 +75,7 @@ async function newPool({ breaksLate = false } = {}) {
     onReady: () => {
       acceptor.open((socket) => pool.place(socket));
     },
+    onFenced: () => undefined,
   });
   return {
     pool,

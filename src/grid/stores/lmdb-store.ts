@@ -222,7 +222,7 @@ class LmdbStore implements Store {
       const idle = new Promise<void>((resolve) => {
         this.#idle = resolve;
       });
-      await withDeadline(this.#timers, limits.storeDeadlineMs, idle, () => undefined);
+      await withDeadline(this.#timers, limits.storeReadMs, idle, () => undefined);
     }
     // A disk that does not answer: the environment under a running write is left to the end of
     // the process, as closing it would end the process at once.
