@@ -55,6 +55,8 @@ export const limits = {
   /** Between repeats of a store call: from, doubling, to. */
   storeBackoffMsMin: 5,
   storeBackoffMsMax: 500,
+  /** A partition whose store is silent longer takes no more commands: GRID_UNAVAILABLE. */
+  storeSilenceMsMax: 1000,
 
   /** Bytes on their way to one member. More: they wait here, not in the client's queue. */
   hazelcastMemberBytesMax: 1024 * 1024,
@@ -169,4 +171,5 @@ assert(
   limits.hazelcastSilenceMsMax + limits.hazelcastBackupMs < limits.hazelcastHangMsMax,
   "a call is open so long only where the client forgot it",
 );
+assert(limits.storeWriteMs < limits.storeSilenceMsMax, "one late answer is not yet silence");
 assert(limits.partitionsMax <= 0xffff, "a partition's number fits its 16 bits");

@@ -34,6 +34,7 @@ import {
   type LogState,
   type LogStep,
 } from "./log-state.ts";
+import type { Definite } from "./log-moves.ts";
 import type { LogAnswer, LogCall } from "./log-write.ts";
 import type { ByteMap } from "./store.ts";
 
@@ -65,6 +66,12 @@ export interface PartitionLogListener<E extends CommandEntry> {
   stopped(reason: Failure, inFlight: readonly E[], fate: AppendFate, waiting: readonly E[]): void;
 }
 
+/** A store that does not answer: since when, on the log's clock, and what it last said. */
+export interface StoreSilence {
+  readonly sinceMs: number;
+  readonly why: string;
+}
+
 interface Waiting<E> {
   readonly entry: E;
   readonly bytes: number;
@@ -79,6 +86,7 @@ export class PartitionLog<E extends CommandEntry> {
   #state: LogState;
   #closed = false;
   #repeats = 0;
+  #silence: StoreSilence | null = null;
   #backoff: TimerHandle | null = null;
   #inFlight: E[] = [];
   #waiting: Waiting<E>[] = [];
@@ -110,6 +118,11 @@ export class PartitionLog<E extends CommandEntry> {
     return this.#inFlight.length + this.#waiting.length;
   }
 
+  /** Since when the store has said nothing definite to what is out, and why; null: it answers. */
+  get silence(): StoreSilence | null {
+    return this.#silence;
+  }
+
   /** Begins to take over. The listener is told how it ends. */
   open(): void {
     this.#dispatch({ kind: "open" });
@@ -138,9 +151,9 @@ export class PartitionLog<E extends CommandEntry> {
   }
 
   /**
-   * The grid's members changed, or the connection to them: sees whether the log is whole, before
-   * anything more is acknowledged. May be called at any time, and as often; where it is not, the
-   * log stops with GRID_LOST and says what is missing.
+   * The grid's members changed, or the connection to them: sees whether the log's end is there,
+   * before anything more is acknowledged, and then, between appends, whether all before it is. Where
+   * it is not, the log stops with GRID_LOST and says what is missing. At any time, any number.
    */
   check(): void {
     if (this.#closed) return;
@@ -237,6 +250,7 @@ export class PartitionLog<E extends CommandEntry> {
       this.#handle(output);
     }
     this.#flush();
+    if (canAppend(this.#state) && this.#state.look !== null) this.#dispatch({ kind: "look" });
   }
 
   #handle(output: LogOutput): void {
@@ -320,16 +334,19 @@ export class PartitionLog<E extends CommandEntry> {
   }
 
   #issue(call: LogCall): void {
-    void askStore(this.#map, call).then((answer) => {
+    void callStore(this.#map, call).then((outcome) => {
       if (this.#closed) return;
-      this.#dispatch({ kind: "answer", answer, wallMs: this.#clock.wallMs() });
+      if (outcome.ok) this.#silence = null;
+      else {
+        const sinceMs = this.#silence?.sinceMs ?? this.#clock.monotonicMs();
+        this.#silence = { sinceMs, why: outcome.failure.message };
+      }
+      this.#dispatch({ kind: "answer", answer: answerOf(outcome), wallMs: this.#clock.wallMs() });
     });
   }
 }
 
-/** Asks a store what a log machine wants to know. */
-export async function askStore(map: ByteMap, call: LogCall): Promise<LogAnswer> {
-  const outcome = await callStore(map, call);
+function answerOf(outcome: Outcome<Definite>): LogAnswer {
   return outcome.ok ? { known: true, value: outcome.value } : { known: false };
 }
 
@@ -338,10 +355,7 @@ function writeMs(value: Buffer): number {
 }
 
 /** The call itself, with the deadline that every call of a log has. */
-export function callStore(
-  map: ByteMap,
-  call: LogCall,
-): Promise<Outcome<null | boolean | Buffer | (Buffer | null)[]>> {
+export function callStore(map: ByteMap, call: LogCall): Promise<Outcome<Definite>> {
   switch (call.op) {
     case "get":
       return map.get(call.key, limits.storeReadMs);

@@ -201,7 +201,9 @@ export class Edge {
     this.server.get("/readyz", (_request, reply) => {
       const status = this.#options.unitStatus();
       const partitions = status?.lanes.flatMap((lane) => lane.partitions) ?? [];
-      const waiting = partitions.filter((partition) => partition.phase !== "serving");
+      const waiting = partitions.filter(
+        ({ phase, reason }) => phase !== "serving" || reason !== null,
+      );
       const ready = status !== null && partitions.length > 0 && waiting.length === 0;
       return reply.code(ready ? 200 : 503).send({ ready, waiting });
     });

@@ -113,9 +113,9 @@ export class Partition {
     return this.#phase;
   }
 
-  /** Why it does not serve; null while it does or starts for the first time. */
+  /** Why it takes no commands; null while it does or starts for the first time. */
   get reason(): Failure | null {
-    return this.#reason;
+    return this.#reason ?? this.#silence();
   }
 
   get epoch(): number {
@@ -144,6 +144,11 @@ export class Partition {
 
   /** Runs a command, or lets it wait while the partition starts. Responds exactly once. */
   execute(request: PartitionRequest): void {
+    const silence = this.#phase === "halted" ? null : this.#silence();
+    if (silence !== null) {
+      request.respond({ ok: false, failure: silence });
+      return;
+    }
     switch (this.#phase) {
       case "serving":
         this.#guard(() => {
@@ -172,6 +177,17 @@ export class Partition {
     this.#phase = "halted";
     this.#reason = reason;
     this.#refuseStarting();
+  }
+
+  /** A store that is silent for long: what came now would only wait until its deadline. */
+  #silence(): Failure | null {
+    const { silence } = this.#log;
+    if (silence === null) return null;
+    const silentMs = this.#options.clock.monotonicMs() - silence.sinceMs;
+    if (silentMs < limits.storeSilenceMsMax) return null;
+    const where = `partition ${String(this.number)}`;
+    const message = `the data grid does not answer (${silence.why}); nothing was changed in ${where}`;
+    return failure("GRID_UNAVAILABLE", message);
   }
 
   #newLog(): PartitionLog<PendingEntry> {

@@ -24,7 +24,7 @@ import {
   writeCall,
   type LogCall,
 } from "../grid/log-write.ts";
-import { askStore, type PartitionLog } from "../grid/partition-log.ts";
+import { callStore, type PartitionLog } from "../grid/partition-log.ts";
 import type { ByteMap } from "../grid/store.ts";
 import type { FoldedState } from "./folded-state.ts";
 
@@ -190,8 +190,8 @@ export class LogTrimmer {
   async #ask(call: LogCall): Promise<null | boolean | Buffer | readonly (Buffer | null)[]> {
     const { map, timers } = this.#owned;
     for (;;) {
-      const answer = await askStore(map, call);
-      if (answer.known) return answer.value;
+      const answer = await callStore(map, call);
+      if (answer.ok) return answer.value;
       await delay(timers, limits.storeBackoffMsMin);
     }
   }

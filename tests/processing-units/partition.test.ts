@@ -4,7 +4,7 @@ import { Type } from "typebox";
 import { expect, test } from "vitest";
 import { AssertionError } from "../../src/base/assert.ts";
 import { systemClock, type Clock } from "../../src/base/clock.ts";
-import { failure, type Outcome } from "../../src/base/failure.ts";
+import { failed, failure, type Outcome } from "../../src/base/failure.ts";
 import { limits } from "../../src/base/limits.ts";
 import { seededRandom } from "../../src/base/random.ts";
 import { systemTimers } from "../../src/base/timers.ts";
@@ -340,4 +340,45 @@ test("rule 2: a broken assertion stops the partition; it comes back from the log
   const fresh = open(grid);
   await fresh.served;
   expect([...fresh.partition.entries("counts")]).toEqual([["a", { count: 4 }]]);
+});
+
+test("a partition whose store is silent for long takes nothing, until the store answers", async () => {
+  const grid = await newGrid();
+  let nowMs = 0;
+  let isSilent = false;
+  const asked = Promise.withResolvers<void>();
+  const map: ByteMap = {
+    get: (...call) => grid.map.get(...call),
+    getMany: (...call) => grid.map.getMany(...call),
+    put: (...call) => grid.map.put(...call),
+    replaceIfSame: (...call) => grid.map.replaceIfSame(...call),
+    delete: (...call) => grid.map.delete(...call),
+    putIfAbsent: (...call) => {
+      if (!isSilent) return grid.map.putIfAbsent(...call);
+      asked.resolve();
+      return Promise.resolve(failed("STORE_UNAVAILABLE", "no member is connected"));
+    },
+  };
+  const clock = { wallMs: () => nowMs, monotonicMs: () => nowMs };
+  const { partition, served } = open({ ...grid, map }, {}, { clock });
+  await served;
+  isSilent = true;
+  const first = run(partition, "add", { key: "a", by: 1 });
+  await asked.promise;
+  await new Promise((resolve) => setImmediate(resolve)); // its answer came
+  nowMs += limits.storeSilenceMsMax - 1;
+  const second = run(partition, "add", { key: "a", by: 1 });
+  nowMs += 1;
+  const refused = await run(partition, "add", { key: "a", by: 1 });
+  expect(refused).toMatchObject({
+    ok: false,
+    failure: { code: "GRID_UNAVAILABLE", kind: "retryable" },
+  });
+  expect(refused.ok ? "" : refused.failure.message).toContain("no member is connected");
+  expect(partition.reason?.code).toBe("GRID_UNAVAILABLE");
+  isSilent = false;
+  expect(code(await first)).toBe("value 1");
+  expect(code(await second)).toBe("value 2");
+  expect(partition.reason).toBeNull();
+  expect(code(await run(partition, "add", { key: "a", by: 1 }))).toBe("value 3");
 });
