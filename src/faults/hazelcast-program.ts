@@ -48,13 +48,13 @@ export function missingForHazelcast(): string | null {
   return "there is no Maven (mvn) to fetch Hazelcast's jar with";
 }
 
-/** The same, and Linux with curl, which the guard needs. */
+/** What it lacks for guards, whatever they guard. */
 export function missingForGuard(): string | null {
   if (process.platform !== "linux") return "the guard runs on Linux only";
-  for (const program of ["curl", "setpriv"]) {
+  for (const program of ["bash", "curl", "setpriv"]) {
     if (!isProgram(program)) return `there is no ${program}`;
   }
-  return missingForHazelcast();
+  return null;
 }
 
 let program: Promise<HazelcastProgram> | undefined;

@@ -58,6 +58,8 @@ interface Run {
   /** Process group: the number of the process that was started. */
   readonly group: number;
   readonly ended: Promise<MemberEnd>;
+  /** Where its output begins in the file. */
+  readonly logFrom: number;
   over: boolean;
   javaPid: number;
 }
@@ -127,13 +129,13 @@ export class Member {
       return;
     }
     reaper.add(group);
-    const run: Run = { group, javaPid: group, over: false, ended: exit.then(ending) };
+    const run = { group, javaPid: group, logFrom, over: false, ended: exit.then(ending) };
     void run.ended.then(() => {
       run.over = true;
       reaper.remove(group);
     });
     this.#run = run;
-    if (guarded) run.javaPid = await this.#pidFromGuard(run, logFrom);
+    if (guarded) run.javaPid = await this.#pidFromGuard(run);
   }
 
   /** kill -9 of Java; its guard, where there is one, sees that it is gone. Resolves when it is. */
@@ -165,9 +167,10 @@ export class Member {
     return this.#started.ended;
   }
 
-  /** True where it answers that it is ready, within a second. */
+  /** True where it answers that it is ready, within a second, and its guard has seen it so. */
   async ready(): Promise<boolean> {
-    return (await this.#ask("/hazelcast/health/ready")) !== null;
+    if ((await this.#ask("/hazelcast/health/ready")) === null) return false;
+    return this.guardPid === null || (await this.#ownOutput()).includes("is ready, and guarded");
   }
 
   /** null where it does not answer, or not yet. */
@@ -192,9 +195,14 @@ export class Member {
     return path.join(this.#options.folder, `member-${this.number}.log`);
   }
 
-  async #pidFromGuard(run: Run, logFrom: number): Promise<number> {
+  /** What the present run has said so far. */
+  async #ownOutput(): Promise<string> {
+    return (await readFile(this.#logFile)).subarray(this.#started.logFrom).toString();
+  }
+
+  async #pidFromGuard(run: Run): Promise<number> {
     for (let waitedMs = 0; waitedMs < pidMsMax && !run.over; waitedMs += pollMs) {
-      const said = (await this.output()).slice(logFrom);
+      const said = await this.#ownOutput();
       const pid = /^member-guard: started member process (\d+)$/m.exec(said)?.[1];
       if (pid !== undefined) return Number(pid);
       await delay(systemTimers, pollMs);
