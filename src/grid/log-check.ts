@@ -7,7 +7,7 @@
 // Invariants (docs/invariants.md):
 //   L2. An append whose outcome is unknown is repeated with the same bytes, after the check.
 //   L7. Loss is said only where head has not moved: what lies behind head was trimmed.
-//   L11. Once members have changed, nothing is acknowledged before the log was seen to be whole.
+//   L11. Once members have changed, nothing is acknowledged before the log's end was seen again.
 import { assert } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
 import { recordKey } from "./grid-keys.ts";
@@ -22,8 +22,15 @@ import {
   stop,
   type Definite,
 } from "./log-moves.ts";
-import { checksum, decodeRecord, type LogRecord } from "./log-record.ts";
-import type { AppendFate, Interrupted, LogPhase, LogState, LogStep } from "./log-state.ts";
+import { checksum, decodeRecord } from "./log-record.ts";
+import type {
+  AppendFate,
+  Interrupted,
+  LogPhase,
+  LogState,
+  LogStep,
+  LookBack,
+} from "./log-state.ts";
 import { confirmCall } from "./log-write.ts";
 
 export type CheckPhase = Extract<LogPhase, { name: `check${string}` }>;
@@ -39,14 +46,26 @@ export function membersChanged(state: LogState): LogStep {
   return checkFirst({ state: { ...state, checkDue: true }, outputs: [] });
 }
 
+/** Reads the next slice of what is left of a check, while nothing is in flight. */
+export function lookBack(state: LogState): LogStep {
+  const { phase, call, look } = state;
+  if (phase.name !== "serving" || look === null) return { state, outputs: [] };
+  return slice(state, { phase, call, outputs: [] }, look);
+}
+
 /**
  * L11: puts a check that is due before what would follow: before an append goes out once more,
- * and before it is said that one is durable, or that the partition serves.
+ * and before it is said that one is durable, or that the partition serves. What is left of a
+ * check has its turn after each append.
  */
 export function checkFirst(step: LogStep): LogStep {
   const { state, outputs } = step;
   const { phase, call, config } = state;
-  if (!state.checkDue) return step;
+  if (!state.checkDue) {
+    if (!outputs.some(({ kind }) => kind === "durable")) return step;
+    const next = lookBack(state);
+    return { state: next.state, outputs: [...outputs, ...next.outputs] };
+  }
   if (phase.name === "serving") {
     const now = config.rules.checkFirst ? [] : outputs;
     const later = config.rules.checkFirst ? outputs : [];
@@ -75,7 +94,7 @@ export function checkAnswered(state: LogState, phase: CheckPhase, value: Definit
       if (value !== true) return begin(state, phase.interrupted);
       return lastConfirmed(state, phase);
     case "checkBefore":
-      return beforeRead(state, phase, value as readonly (Buffer | null)[]);
+      return sliceRead(state, phase, value as readonly (Buffer | null)[]);
     case "checkHead":
       return headRead(state, phase, value as Buffer | null);
     case "checkExtent":
@@ -124,57 +143,56 @@ function confirmLast(state: LogState, { interrupted, last }: In<"checkGenesis">)
 }
 
 // The records before it are there, each the one that the next was built on. Where the tail was
-// lost and an append went over the hole, only this shows it.
+// lost and an append went over the hole, only this shows it. The first slice belongs to the check;
+// the others come between appends, as there may be many, and commands wait.
 
 function lastConfirmed(state: LogState, { interrupted, last }: In<"checkLast">): LogStep {
-  if (!state.config.rules.checkBefore) return whole(state, interrupted);
   const record = decodeRecord(last);
   assert(record !== null, "this lane wrote its last record");
-  return before(state, interrupted, record, recordsAtFirst);
+  const { position: below, previous: chain } = record;
+  if (below === state.epoch || !state.config.rules.checkBefore)
+    return seen(state, interrupted, null);
+  // What an earlier check did not come to see is not left out.
+  const sinceMs = Math.min(state.timeMs - limits.tailCheckMs, state.look?.sinceMs ?? Infinity);
+  return slice(state, interrupted, { below, chain, sinceMs, count: recordsAtFirst });
 }
 
-/** Goes on below a record that is there, or ends where the one before it was seen already. */
-function before(
-  state: LogState,
-  interrupted: Interrupted,
-  { position, previous, timeMs }: Pick<LogRecord, "position" | "previous" | "timeMs">,
-  count: number,
-): LogStep {
-  const isOld = timeMs <= state.timeMs - limits.tailCheckMs;
-  if (position === state.checked || isOld) return whole(state, interrupted);
-  const from = Math.max(state.checked, position - count);
+function slice(state: LogState, interrupted: Interrupted, look: LookBack): LogStep {
+  const from = Math.max(state.epoch, look.below - look.count);
   const keys: Buffer[] = [];
-  for (let at = from; at < position; at++) keys.push(recordKey(state.config.partition, at));
-  const phase = { name: "checkBefore", interrupted, from, chain: previous, count } as const;
+  for (let at = from; at < look.below; at++) keys.push(recordKey(state.config.partition, at));
+  const phase = { name: "checkBefore", interrupted, look, from } as const;
   return calling(state, phase, { op: "getMany", keys });
 }
 
-function beforeRead(
+function sliceRead(
   state: LogState,
-  phase: In<"checkBefore">,
+  { interrupted, look, from }: In<"checkBefore">,
   values: readonly (Buffer | null)[],
 ): LogStep {
-  const { interrupted, from, count } = phase;
-  let { chain: previous } = phase;
-  let timeMs = state.timeMs;
+  let { chain } = look;
+  let timeMs = look.sinceMs;
   let bytes = 0;
   for (let index = values.length - 1; index >= 0; index--) {
     const stored = values[index] ?? null;
-    if (stored === null || !checksum(stored).equals(previous)) {
+    if (stored === null || !checksum(stored).equals(chain)) {
       return missing(state, interrupted, from + index, stored);
     }
     const record = decodeRecord(stored);
     assert(record !== null, "this lane wrote what lies behind its claim");
-    ({ previous, timeMs } = record);
+    chain = record.previous;
+    timeMs = record.timeMs;
     bytes += stored.length;
   }
-  const lowest = { position: from, previous, timeMs };
-  return before(state, interrupted, lowest, recordsNext(count, bytes));
+  if (from === state.epoch || timeMs <= look.sinceMs) return seen(state, interrupted, null);
+  const count = recordsNext(look.count, bytes);
+  return seen(state, interrupted, { ...look, below: from, chain, count });
 }
 
-/** The log is whole: what was interrupted goes on. */
-function whole(state: LogState, { phase, call, outputs }: Interrupted): LogStep {
-  return { state: { ...state, phase, call, checked: lastOf(state) }, outputs };
+/** What was to be seen is there: what was interrupted goes on. */
+function seen(state: LogState, interrupted: Interrupted, look: LookBack | null): LogStep {
+  const { phase, call, outputs } = interrupted;
+  return { state: { ...state, phase, call, look }, outputs };
 }
 
 // A record is missing, or another one lies in its place: trimmed, fenced, or lost.
@@ -203,7 +221,7 @@ function headRead(state: LogState, phase: In<"checkHead">, stored: Buffer | null
     const where = `behind record ${String(lastOf(state))}`;
     return stop(state, "NOT_OWNER", `another lane took over ${where}`, fate);
   }
-  if (head > position) return whole(state, interrupted); // L7: trimmed, and head itself was seen
+  if (head > position) return seen(state, interrupted, null); // L7: trimmed, and head itself was seen
   return extent(state, phase, head);
 }
 

@@ -214,9 +214,8 @@ function headAfterLoad(state: LogState, stored: Buffer | null): LogStep {
   const { claim } = state;
   assert(claim !== null, "L5: serving follows a durable claim");
   const chain = checksum(encodeRecord(claim));
-  const at = { chain, next: state.epoch + 1, checked: state.epoch };
   return {
-    state: { ...state, ...at, phase: { name: "serving" }, call: null },
+    state: { ...state, phase: { name: "serving" }, call: null, chain, next: state.epoch + 1 },
     outputs: [{ kind: "serving", claim, checksum: chain }],
   };
 }

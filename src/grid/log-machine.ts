@@ -12,7 +12,7 @@
 //   L11. A check that is due comes before what an answer leads to (log-check.ts).
 import { assert } from "../base/assert.ts";
 import { headKey, recordKey } from "./grid-keys.ts";
-import { checkAnswered, checkFirst, membersChanged } from "./log-check.ts";
+import { checkAnswered, checkFirst, lookBack, membersChanged } from "./log-check.ts";
 import { loadAnswered } from "./log-load.ts";
 import {
   calling,
@@ -61,6 +61,8 @@ export function stepLog(state: LogState, event: LogEvent): LogStep {
     }
     case "check":
       return membersChanged(state);
+    case "look":
+      return lookBack(state);
   }
 }
 

@@ -55,13 +55,12 @@ export type LogPhase =
   | { readonly name: "checkRead"; readonly interrupted: Interrupted }
   | { readonly name: "checkGenesis"; readonly interrupted: Interrupted; readonly last: Buffer }
   | { readonly name: "checkLast"; readonly interrupted: Interrupted; readonly last: Buffer }
-  // A slice of records below is read, from `from` on; `chain` is the checksum of its last one.
+  // The next slice of a look back is read, from `from` on.
   | {
       readonly name: "checkBefore";
       readonly interrupted: Interrupted;
+      readonly look: LookBack;
       readonly from: number;
-      readonly chain: Buffer;
-      readonly count: number;
     }
   // At `position` is no record, or another one.
   | {
@@ -89,6 +88,17 @@ export interface Interrupted {
   readonly outputs: readonly LogOutput[];
 }
 
+/** What a check still has to see: records below one that was seen, which was built on them. */
+export interface LookBack {
+  readonly below: number;
+  /** Checksum of the record before `below`. */
+  readonly chain: Buffer;
+  /** It ends at the first record that is not younger, or at the own claim. */
+  readonly sinceMs: number;
+  /** Records of the next slice. */
+  readonly count: number;
+}
+
 export interface LogState {
   readonly config: LogConfig;
   readonly phase: LogPhase;
@@ -106,8 +116,8 @@ export interface LogState {
   readonly timeMs: number;
   /** Members changed, and no check was begun since. */
   readonly checkDue: boolean;
-  /** The log was seen to be whole up to here: own claim, or last record of the last check. */
-  readonly checked: number;
+  /** What is left of the last check, read in slices between appends. */
+  readonly look: LookBack | null;
 }
 
 export type LogEvent =
@@ -118,7 +128,9 @@ export type LogEvent =
   /** Append one record; only while serving with nothing in flight. */
   | { readonly kind: "append"; readonly body: RecordBody; readonly wallMs: number }
   /** The grid's members changed: see whether the log is whole; at any time. */
-  | { readonly kind: "check" };
+  | { readonly kind: "check" }
+  /** Nothing is to be appended: go on looking back, if anything is left of that. */
+  | { readonly kind: "look" };
 
 /** What became of the append that was in flight when a machine stopped. */
 export type AppendFate = "none" | "notApplied" | "unknown";
@@ -158,6 +170,6 @@ export function initialLogState(config: LogConfig): LogState {
     chain: Buffer.alloc(0),
     timeMs: 0,
     checkDue: false,
-    checked: 0,
+    look: null,
   };
 }

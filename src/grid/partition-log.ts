@@ -152,8 +152,8 @@ export class PartitionLog<E extends CommandEntry> {
 
   /**
    * The grid's members changed, or the connection to them: sees whether the log's end is there,
-   * before anything more is acknowledged, and then, between appends, whether all before it is. Where
-   * it is not, the log stops with GRID_LOST and says what is missing. At any time, any number.
+   * before anything more is acknowledged, and then, between appends, whether all before it is.
+   * If not, the log stops with GRID_LOST and says what is missing. At any time, any number.
    */
   check(): void {
     if (this.#closed) return;

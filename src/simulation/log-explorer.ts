@@ -21,6 +21,10 @@ export interface ExplorerBounds {
   readonly crashes: number;
   /** Calls that may be held back, one at a time, to arrive at any later moment. */
   readonly lateCalls: number;
+  /** How often an owner may be told that members changed. */
+  readonly news: number;
+  /** Beyond the failure bound: how often all copies may lose all from some position on. */
+  readonly rewinds: number;
   /** Gives up as incomplete beyond so many worlds. */
   readonly worldsMax: number;
 }
@@ -57,6 +61,8 @@ interface World {
   readonly actors: readonly Actor[];
   readonly crashes: number;
   readonly lateCalls: number;
+  readonly news: number;
+  readonly rewinds: number;
   readonly late: LogCall | null;
   readonly entries: number;
   readonly path: Path | null;
@@ -108,7 +114,7 @@ export function exploreLog(bounds: ExplorerBounds): Exploration {
   return { worlds: seen.size, complete: true, violation: null };
 }
 
-function firstWorld({ lanes, rules, crashes, lateCalls }: ExplorerBounds): World {
+function firstWorld({ lanes, rules, ...bounds }: ExplorerBounds): World {
   const script = new LogScript();
   const actors = lanes.map((lane, index) => ({
     ...lane,
@@ -118,8 +124,7 @@ function firstWorld({ lanes, rules, crashes, lateCalls }: ExplorerBounds): World
     head: null,
   }));
   actors[0]?.lane.open().rest();
-  const start = { late: null, entries: 0, path: null };
-  return { script, actors, crashes, lateCalls, ...start };
+  return { script, actors, ...bounds, late: null, entries: 0, path: null };
 }
 
 function nameOf(index: number): string {
@@ -148,13 +153,45 @@ function nextSteps(world: World): Next[] {
     if (actor.lane.state.call !== null) steps.push(...laneSteps(world, index, actor));
     else steps.push(...restingSteps(world, index, actor));
     if (actor.headMove !== null) steps.push(...headSteps(world, index, actor.headMove));
+    if (world.news > 0 && listens(actor)) {
+      steps.push([`${nameOf(index)} is told`, () => told(world, index)]);
+    }
   }
+  if (world.rewinds > 0) steps.push(...rewindSteps(world));
   const { late } = world;
   if (late !== null) {
     steps.push(["late call lands", () => land(world, late, true)]);
     if (hasBackup(world)) steps.push(["late call on primary", () => land(world, late, false)]);
   }
   if (world.crashes > 0 && hasBackup(world)) steps.push(["primary dies", () => crash(world)]);
+  return steps;
+}
+
+function listens({ lane }: Actor): boolean {
+  const { phase, checkDue } = lane.state;
+  return phase.name !== "idle" && phase.name !== "stopped" && !checkDue;
+}
+
+function told(world: World, index: number): World {
+  const next = clone(world, index, (actor) => {
+    actor.lane.check();
+    return actor;
+  });
+  return { ...next, news: world.news - 1 };
+}
+
+function rewindSteps(world: World): Next[] {
+  const steps: Next[] = [];
+  const end = Math.max(...world.actors.map(({ lane }) => lane.state.next));
+  for (let from = world.script.head() + 1; from <= end; from++) {
+    const lost = Array.from({ length: end - from + 1 }, (_, index) => from + index);
+    const rewind = (): World => {
+      const next = clone(world, -1, (actor) => actor);
+      next.script.lose(...lost);
+      return { ...next, rewinds: world.rewinds - 1 };
+    };
+    steps.push([`all from ${String(from)} on is lost`, rewind]);
+  }
   return steps;
 }
 
@@ -211,7 +248,7 @@ function settled(actor: Actor, way: Way): Actor {
   else if (way === "answer lost") lane.answerLost();
   else lane.onPrimaryAlone();
   // Position 0 never changes: who reads it commutes with everybody, and is not worth a world.
-  while (/^(?:readGenesis|confirmGenesis)$/.test(lane.phase)) lane.step();
+  while (/^(?:readGenesis|confirmGenesis|checkGenesis)$/.test(lane.phase)) lane.step();
   if (lane.phase !== "serving" || !actor.appendingCheckpoint) return actor;
   const fromPosition = actor.head ?? lane.state.head;
   const from = encodeHead(fromPosition);
@@ -299,14 +336,16 @@ class Prints {
   readonly #byBuffer = new WeakMap<Buffer, number>();
 
   of(world: World): string {
-    const parts: string[] = [`${world.crashes},${world.lateCalls},${world.entries}`];
+    const { crashes, lateCalls, news, rewinds, entries } = world;
+    const parts: string[] = [[crashes, lateCalls, news, rewinds, entries].join()];
     for (const replica of world.script.copies.replicas) {
-      const entries = [...replica].map(([name, value]) => `${name}=${this.#bytes(value)}`);
-      parts.push(entries.sort().join());
+      const stored = [...replica].map(([name, value]) => `${name}=${this.#bytes(value)}`);
+      parts.push(stored.sort().join());
     }
     for (const { lane, headMove, ...rest } of world.actors) {
-      const { phase, head, epoch, next, chain } = lane.state;
-      parts.push(this.#any(phase), `${head},${epoch},${next},${this.#bytes(chain)}`);
+      const { phase, head, epoch, next, chain, checkDue, look } = lane.state;
+      parts.push(this.#any(phase), `${head},${epoch},${next},${this.#bytes(chain)},${checkDue}`);
+      parts.push(this.#any(look));
       parts.push(lane.follower.fingerprint, this.#any(headMove), this.#any(rest));
     }
     parts.push(this.#any(world.late), world.script.oracle.fingerprint);

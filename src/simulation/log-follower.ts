@@ -25,6 +25,7 @@ export class LogFollower implements PartitionLogListener<CommandEntry> {
   #state = new FoldedState();
   readonly records = new Map<number, KnownRecord>();
   readonly #oracle: LogOracle;
+  readonly #token: string;
   #loaded: ChainedRecord[] = [];
   epoch = 0;
   /** Position of the last durable record. */
@@ -32,8 +33,9 @@ export class LogFollower implements PartitionLogListener<CommandEntry> {
   durableRecords = 0;
   phase: "idle" | "opening" | "serving" = "opening";
 
-  constructor(oracle: LogOracle) {
+  constructor(oracle: LogOracle, token: string) {
     this.#oracle = oracle;
+    this.#token = token;
   }
 
   get state(): FoldedState {
@@ -42,7 +44,7 @@ export class LogFollower implements PartitionLogListener<CommandEntry> {
 
   /** A follower in the same state that tells another oracle. */
   clone(oracle: LogOracle): LogFollower {
-    const copy = new LogFollower(oracle);
+    const copy = new LogFollower(oracle, this.#token);
     copy.#state = this.#state.clone();
     for (const [position, record] of this.records) copy.records.set(position, record);
     copy.#loaded = [...this.#loaded];
@@ -57,6 +59,11 @@ export class LogFollower implements PartitionLogListener<CommandEntry> {
   get fingerprint(): string {
     const loaded = this.#loaded.map(({ checksum }) => checksum.toString("hex", 0, 4));
     return `${this.phase},${this.last},${this.state.digest},${loaded.join()}`;
+  }
+
+  /** It is about to learn that members changed. */
+  warned(): void {
+    this.#oracle.warned(this.#token);
   }
 
   reset(): void {
@@ -99,7 +106,7 @@ export class LogFollower implements PartitionLogListener<CommandEntry> {
     waiting: readonly CommandEntry[],
   ): void {
     this.phase = "idle";
-    this.#oracle.stopped(reason);
+    this.#oracle.stopped(this.#token, reason);
     for (const entry of inFlight) this.#oracle.settled(entry.number, fate);
     for (const entry of waiting) this.#oracle.settled(entry.number, "notApplied");
   }

@@ -3,8 +3,9 @@
 // the record format.
 // Owns: the canonical log (what was ever acknowledged, or served upon), the invariants I1–I4, I7
 // and I8 of docs/log-protocol.md §3, and the list of what broke them.
-// Does not own: how the log is written.
-import { failureKinds, type Failure, type FailureCode } from "../base/failure.ts";
+// Does not own: how the log is written; what holds beyond the failure bound (rewind-judge.ts).
+import { must } from "../base/assert.ts";
+import type { Failure, FailureCode } from "../base/failure.ts";
 import { generationMapName, headKey, recordKey, segmentKey } from "../grid/grid-keys.ts";
 import {
   checksum,
@@ -16,7 +17,8 @@ import {
 import type { AppendFate } from "../grid/log-state.ts";
 import type { ChainedRecord } from "../grid/partition-log.ts";
 import { FoldedState } from "./folded-state.ts";
-import { storedKey, type Replica } from "./replica-store.ts";
+import { storedKey, type Replica, type ReplicaStore } from "./replica-store.ts";
+import { RewindJudge } from "./rewind-judge.ts";
 
 /** The space that holds every entry's number: nothing that was applied is ever overwritten. */
 export const numberSpace = "numbers";
@@ -28,12 +30,18 @@ interface Link {
 }
 
 /** Codes with which a log may stop while the store stays within its failure bound. */
-const lawfulStops: ReadonlySet<FailureCode> = new Set(["NOT_OWNER", "CLAIM_BEATEN"]);
+const lawfulStops: ReadonlySet<FailureCode> = new Set([
+  "NOT_OWNER",
+  "CLAIM_BEATEN",
+  "SHUTTING_DOWN", // the run itself closed it
+]);
 
 export class LogOracle {
   readonly #partition: number;
   readonly #map: string;
   readonly #generation: number;
+  readonly #copies: ReplicaStore;
+  #rewinds: RewindJudge;
   #links: Link[] = [];
   #folded = new FoldedState();
   #acknowledged = new Map<number, number>(); // position → epoch
@@ -43,15 +51,18 @@ export class LogOracle {
   /** What was broken, in words; empty in a good run. */
   readonly violations: string[] = [];
 
-  constructor(partition: number, generation: number) {
+  constructor(partition: number, generation: number, copies: ReplicaStore) {
     this.#partition = partition;
     this.#generation = generation;
+    this.#copies = copies;
+    this.#rewinds = new RewindJudge(partition, generation);
     this.#map = generationMapName(generation);
   }
 
-  /** An oracle that knows the same and goes on by itself. */
-  clone(): LogOracle {
-    const copy = new LogOracle(this.#partition, this.#generation);
+  /** An oracle that knows the same and goes on by itself, over those copies. */
+  clone(copies: ReplicaStore): LogOracle {
+    const copy = new LogOracle(this.#partition, this.#generation, copies);
+    copy.#rewinds = this.#rewinds.clone();
     copy.#links = [...this.#links];
     copy.#folded = this.#folded.clone();
     copy.#acknowledged = new Map(this.#acknowledged);
@@ -66,20 +77,38 @@ export class LogOracle {
   get fingerprint(): string {
     const links = this.#links.map(({ checksum }) => checksum.slice(0, 8));
     const told = [...this.#acknowledged, ...this.#validClaims.keys(), ...this.#fates];
-    return `${links.join()};${told.join()}`;
+    return `${links.join()};${told.join()};${this.#rewinds.fingerprint}`;
   }
 
   get acknowledgedRecords(): number {
     return this.#acknowledged.size;
   }
 
+  /** A lane's checkpoint met what it cannot have met within the failure bound. */
+  checkpointBroken(error: unknown): void {
+    if (!this.#rewinds.isRewound) this.violate(`trimmer: ${String(error)}`);
+  }
+
   violate(what: string): void {
     if (this.violations.length < 20) this.violations.push(what);
+  }
+
+  /** Beyond the failure bound: every copy goes back to this. Judged otherwise from here on. */
+  rewind(to: Replica): void {
+    this.#rewinds.rewound(this.#copies.replicas, to);
+    this.#copies.rewind(to);
+  }
+
+  /** An owner is told that members changed. */
+  warned(token: string): void {
+    this.#rewinds.warned(token);
   }
 
   /** An owner begins to serve under `claim`, from what it loaded (head's record first). */
   serving(claim: ChainedRecord, loaded: readonly ChainedRecord[], state: FoldedState): void {
     const x = claim.record.position;
+    this.#judge(claim);
+    if (this.#rewinds.isRewound) return;
     for (const record of loaded) this.#know(record, "loaded");
     const before = this.#links[x - 1];
     if (before === undefined) this.violate(`I1: claim ${String(x)} serves without what precedes`);
@@ -98,6 +127,8 @@ export class LogOracle {
   /** An owner told its callers that this record is durable. */
   acknowledged(record: ChainedRecord): void {
     const { position, epoch } = record.record;
+    this.#judge(record);
+    if (this.#rewinds.isRewound) return;
     this.#know(record, "acknowledged");
     this.#acknowledged.set(position, epoch);
     for (const claim of this.#validClaims.keys()) {
@@ -111,22 +142,33 @@ export class LogOracle {
   settled(number: number, fate: "durable" | AppendFate): void {
     if (this.#fates.has(number)) this.violate(`L9: entry ${String(number)} was settled twice`);
     this.#fates.set(number, fate);
+    if (this.#rewinds.isRewound) return; // what was in the log may be there no more
     if (fate === "notApplied" && this.#folded.has(numberSpace, String(number))) {
       this.violate(`I8: entry ${String(number)} is called not applied, and is in the log`);
     }
   }
 
-  stopped(reason: Failure): void {
+  stopped(token: string, reason: Failure): void {
     if (lawfulStops.has(reason.code)) return;
-    if (failureKinds[reason.code] === "retryable") return; // the run itself closed it
-    this.violate(`I7: ${reason.code}: ${reason.message}`);
+    const wrong = this.#rewinds.stopped(token, reason, this.#primary);
+    if (wrong !== null) this.violate(wrong);
   }
 
   /** Every live copy, taken as the primary, must hold everything (I1, I3). */
-  audit(replicas: readonly Replica[], when: string): void {
-    for (const [index, replica] of replicas.entries()) {
+  audit(when: string): void {
+    if (this.#rewinds.isRewound) return;
+    for (const [index, replica] of this.#copies.replicas.entries()) {
       this.#auditReplica(replica, `${when}, copy ${String(index)}`);
     }
+  }
+
+  get #primary(): Replica {
+    return must(this.#copies.replicas[0], "a live primary");
+  }
+
+  #judge(record: ChainedRecord): void {
+    const wrong = this.#rewinds.told(record, this.#primary);
+    if (wrong !== null) this.violate(wrong);
   }
 
   #know(record: ChainedRecord, how: string): void {

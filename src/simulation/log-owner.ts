@@ -57,6 +57,11 @@ export class LogOwner {
     return this.#tenure?.phase ?? "idle";
   }
 
+  /** Entries that it took and that are not settled yet. */
+  get unsettled(): number {
+    return this.#tenure?.log.unsettled ?? 0;
+  }
+
   /** Records that it made durable in its present tenure. */
   get durableRecords(): number {
     return this.#tenure?.durableRecords ?? 0;
@@ -90,6 +95,11 @@ export class LogOwner {
     else log.close(closedByRun);
   }
 
+  /** The news that the grid's members changed arrives, once it is awake. */
+  membersChanged(): void {
+    this.#process.deliver(() => this.#tenure?.check());
+  }
+
   pause(forMs: number): void {
     const process = this.#process;
     process.pause();
@@ -116,7 +126,7 @@ class Tenure extends LogFollower implements OwnedLog {
   #trimmer: LogTrimmer | null = null;
 
   constructor(options: OwnerSetting & { token: string; map: ByteMap; process: VirtualProcess }) {
-    super(options.oracle);
+    super(options.oracle, options.token);
     const { partition, gridId, generation, rules, token, process } = options;
     this.#setting = options;
     this.partition = partition;
@@ -140,8 +150,13 @@ class Tenure extends LogFollower implements OwnedLog {
     this.#trimmer.begin(() => this.phase === "serving");
   }
 
+  check(): void {
+    this.warned();
+    this.log.check();
+  }
+
   broken(error: unknown): void {
-    this.#setting.oracle.violate(`trimmer: ${String(error)}`);
+    this.#setting.oracle.checkpointBroken(error);
   }
 
   override serving(claim: ChainedRecord): void {

@@ -10,6 +10,7 @@ import { everyRule, type LogRules } from "../grid/log-rules.ts";
 import { LogOracle } from "./log-oracle.ts";
 import { LogOwner, type OwnerSetting } from "./log-owner.ts";
 import { LogProbes } from "./log-probes.ts";
+import type { Replica } from "./replica-store.ts";
 import { noTrimmerBugs, type TrimmerBugs } from "./log-trimmer.ts";
 import { honest, LyingStore, type Lies } from "./lying-store.ts";
 import { TraceHash } from "./trace-hash.ts";
@@ -20,6 +21,8 @@ export interface LogRunOptions {
   readonly seed: number;
   readonly rules?: LogRules;
   readonly bugs?: TrimmerBugs;
+  /** Once in the run all copies go back to an earlier state, or are emptied. */
+  readonly rewinds?: boolean;
 }
 
 export interface LogRunResult {
@@ -72,17 +75,21 @@ class LogRun {
   readonly time = new VirtualTime();
   readonly trace = new TraceHash();
   readonly probes = new LogProbes();
-  readonly oracle = new LogOracle(partition, 1);
+  readonly oracle: LogOracle;
   readonly #random: Random;
   readonly #store: LyingStore;
   readonly #rules: LogRules;
   readonly #bugs: TrimmerBugs;
   readonly #breakChance: number;
+  readonly #newsChance: number;
+  /** So many actions before the end, and what the copies go back to. */
+  readonly #rewindAt: number;
+  #past: Replica;
   #owners: LogOwner[] = [];
   #actions: number;
   #numbers = 0;
 
-  constructor({ seed, rules = everyRule, bugs = noTrimmerBugs }: LogRunOptions) {
+  constructor({ seed, rules = everyRule, bugs = noTrimmerBugs, rewinds = false }: LogRunOptions) {
     this.#random = seededRandom(seed);
     this.#rules = rules;
     this.#bugs = bugs;
@@ -95,6 +102,10 @@ class LogRun {
       copies: this.#random.chance(0.7) ? 2 : 3,
       lies: drawLies(this.#random.fork("lies")),
     });
+    this.oracle = new LogOracle(partition, 1, this.#store.copies);
+    this.#newsChance = this.#random.pick([0, 0.02, 0.2]);
+    this.#rewindAt = rewinds ? this.#random.below(this.#actions) : -1;
+    this.#past = this.#store.copies.snapshot();
   }
 
   async whole(): Promise<void> {
@@ -117,10 +128,14 @@ class LogRun {
     this.time.after(0, () => this.#direct());
     const isDone = (): boolean => this.#actions === 0 || this.#isBroken;
     await this.time.run({ untilMs: Infinity, eventsMax, isDone });
-    this.oracle.audit(this.#store.copies.replicas, "before healing");
+    this.oracle.audit("before healing");
     if (this.#isBroken) return;
+    if (this.#rewindAt >= 0) {
+      await this.#settle();
+      return;
+    }
     await this.#converge(new LogOwner("z", setting));
-    this.oracle.audit(this.#store.copies.replicas, "at the end");
+    this.oracle.audit("at the end");
   }
 
   get #isBroken(): boolean {
@@ -130,7 +145,8 @@ class LogRun {
   /** The grid is made by one lane, or by two at once over a store that lies already. */
   async #create(): Promise<GridIdentity> {
     const { lies } = this.#store;
-    const makers = this.#random.chance(0.2) ? 2 : 1;
+    // Another maker who sleeps would make an emptied grid anew: not what is looked at here.
+    const makers = this.#random.chance(0.2) && this.#rewindAt < 0 ? 2 : 1;
     if (makers === 1) this.#store.lies = honest;
     const made: GridIdentity[] = [];
     for (let maker = 0; maker < makers; maker++) {
@@ -165,6 +181,11 @@ class LogRun {
     if (this.#actions === 0) return;
     this.#actions--;
     const random = this.#random;
+    if (this.#actions === this.#rewindAt) this.#rewind();
+    else if (this.#rewindAt >= 0 && random.chance(0.05)) {
+      this.#past = this.#store.copies.snapshot();
+    }
+    if (random.chance(this.#newsChance)) this.#tellOwners(5);
     if (random.chance(this.#breakChance)) this.#breakStore();
     else this.#act(random.pick(this.#owners));
     this.time.after(random.fraction() * 10, () => this.#direct());
@@ -183,6 +204,21 @@ class LogRun {
     else if (copies.replicas.length === 1 || (what === 1 && copies.replicas.length < 3)) {
       copies.joinBackup();
     } else this.#losePrimary();
+    this.#tellOwners(20);
+  }
+
+  /** Members changed: each owner hears of it, at a time of its own. */
+  #tellOwners(withinMs: number): void {
+    for (const owner of this.#owners) {
+      this.time.after(this.#random.fraction() * withinMs, () => owner.membersChanged());
+    }
+  }
+
+  #rewind(): void {
+    const empty = this.#random.chance(0.2);
+    this.oracle.rewind(empty ? new Map<string, Buffer>() : this.#past);
+    this.probes.reached(empty ? "emptied" : "rewound");
+    this.#tellOwners(300);
   }
 
   #losePrimary(): void {
@@ -190,7 +226,7 @@ class LogRun {
     if (copies.replicas.length === 1) return;
     copies.losePrimary();
     this.probes.reached("primary lost");
-    this.oracle.audit(copies.replicas, `at ${this.time.nowMs.toFixed(1)} ms`);
+    this.oracle.audit(`at ${this.time.nowMs.toFixed(1)} ms`);
     // Mostly another member joins soon, so that this can happen again.
     if (this.#random.chance(0.7)) {
       this.time.after(this.#random.fraction() * 50, () => copies.joinBackup());
@@ -212,6 +248,21 @@ class LogRun {
       else if (dice < 32) owner.checkpoint();
       else owner.append(1 + random.below(3));
     }
+  }
+
+  /** After a rewind: all wake up, are asked for more, and come to rest, whatever that is. */
+  async #settle(): Promise<void> {
+    this.#store.lies = honest;
+    this.#store.onMissedBackup = () => undefined;
+    for (const owner of this.#owners) owner.process.resume();
+    for (let push = 0; push < 50; push++) {
+      this.time.after(push * 20, () => {
+        for (const owner of this.#owners) owner.append(1);
+      });
+    }
+    await this.time.run({ untilMs: this.time.nowMs + convergenceMs, eventsMax });
+    const stuck = this.#owners.filter(({ unsettled }) => unsettled > 0);
+    for (const { name } of stuck) this.oracle.violate(`L9: ${name} does not come to rest`);
   }
 
   /** Nothing lies any more, the others are stopped (or were only asleep): a fresh lane serves. */

@@ -5,7 +5,13 @@
 import { assert, must } from "../base/assert.ts";
 import { generationMapName, headKey, recordKey, segmentKey } from "../grid/grid-keys.ts";
 import { stepLog } from "../grid/log-machine.ts";
-import { encodeHead, encodeRecord, encodeSegment, type RecordBody } from "../grid/log-record.ts";
+import {
+  decodeHead,
+  encodeHead,
+  encodeRecord,
+  encodeSegment,
+  type RecordBody,
+} from "../grid/log-record.ts";
 import { everyRule, type LogRules } from "../grid/log-rules.ts";
 import {
   initialLogState,
@@ -18,7 +24,7 @@ import {
 import type { LogAnswer, LogCall } from "../grid/log-write.ts";
 import { LogFollower, numberedEntry } from "./log-follower.ts";
 import { LogOracle } from "./log-oracle.ts";
-import { ReplicaStore, type StoreCall, type StoreValue } from "./replica-store.ts";
+import { ReplicaStore, storedKey, type StoreCall, type StoreValue } from "./replica-store.ts";
 
 const partition = 0;
 const generation = 1;
@@ -38,13 +44,14 @@ export class LogScript {
   /** A fresh log on a primary and a backup, or one that goes on from given ones. */
   constructor(from?: { copies: ReplicaStore; oracle: LogOracle }) {
     this.copies = from?.copies ?? new ReplicaStore(2);
-    this.oracle = from?.oracle ?? new LogOracle(partition, generation);
+    this.oracle = from?.oracle ?? new LogOracle(partition, generation, this.copies);
     if (from === undefined) this.#create();
   }
 
   /** The same moment once more, to go on from in another way; lanes are cloned into it. */
   clone(): LogScript {
-    return new LogScript({ copies: this.copies.clone(), oracle: this.oracle.clone() });
+    const copies = this.copies.clone();
+    return new LogScript({ copies, oracle: this.oracle.clone(copies) });
   }
 
   lane(name: string, options: { rules?: LogRules; token?: string; filter?: AnswerFilter } = {}) {
@@ -85,9 +92,15 @@ export class LogScript {
 
   /** Beyond the failure bound: records of these positions are gone from every copy. */
   lose(...positions: readonly number[]): void {
-    for (const position of positions) {
-      this.everywhere({ op: "delete", key: recordKey(partition, position) });
-    }
+    const left = new Map(this.copies.snapshot());
+    for (const at of positions) left.delete(storedKey(map, recordKey(partition, at)));
+    this.oracle.rewind(left);
+  }
+
+  /** Where head is on the primary. */
+  head(): number {
+    const stored = this.copies.snapshot().get(storedKey(map, headKey(partition)));
+    return must(decodeHead(must(stored, "head is there")), "head is a position");
   }
 
   losePrimary(): void {
@@ -96,7 +109,7 @@ export class LogScript {
 
   /** What is broken, after each live copy was looked at. */
   verdict(): readonly string[] {
-    this.oracle.audit(this.copies.replicas, "at the end");
+    this.oracle.audit("at the end");
     return this.oracle.violations;
   }
 
@@ -132,7 +145,7 @@ export class ScriptLane {
     this.#script = script;
     this.#state = state;
     this.#filter = filter;
-    this.#follower = new LogFollower(script.oracle);
+    this.#follower = new LogFollower(script.oracle, state.config.token);
   }
 
   get state(): LogState {
@@ -192,6 +205,7 @@ export class ScriptLane {
 
   /** It is told that the members changed. */
   check(): this {
+    this.follower.warned();
     return this.#dispatch({ kind: "check" });
   }
 
@@ -252,7 +266,8 @@ export class ScriptLane {
     const { state, outputs } = stepLog(this.#state, event);
     this.#state = state;
     for (const output of outputs) this.#tell(output);
-    return this;
+    const isIdle = this.#state.phase.name === "serving" && this.#state.look !== null;
+    return isIdle ? this.#dispatch({ kind: "look" }) : this;
   }
 
   #tell(output: LogOutput): void {

@@ -96,6 +96,16 @@ export class ReplicaStore {
     }
   }
 
+  /** What the primary has now, to go back to. */
+  snapshot(): Replica {
+    return new Map(this.#copies[0]);
+  }
+
+  /** Beyond the failure bound: every copy becomes what it was earlier, or empty. */
+  rewind(to: Replica): void {
+    this.#copies = this.#copies.map(() => new Map(to));
+  }
+
   #change(key: string, value: Buffer | null, reaches: (backup: number) => boolean): boolean {
     let all = true;
     for (const [index, copy] of this.#copies.entries()) {

@@ -3,7 +3,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { limits } from "../../src/base/limits.ts";
-import { recordKey } from "../../src/grid/grid-keys.ts";
+import { stepLog } from "../../src/grid/log-machine.ts";
 import type { ScriptLane } from "../../src/simulation/log-script.ts";
 import {
   checking,
@@ -60,19 +60,35 @@ describe("L11: a check of the tail", () => {
     );
   });
 
-  test("looks back to the last check only, and sees a hole that begins there", () => {
-    const a = checking().rest();
-    a.append(6).rest();
-    a.append(7).rest();
-    const read: (readonly Buffer[])[] = [];
-    for (a.check(); a.phase !== "serving"; a.step()) {
-      if (a.phase === "checkBefore" && a.call.op === "getMany") read.push(a.call.keys);
+  test("sees the last few before anything goes on, the others in slices between appends", () => {
+    const phases: string[] = [];
+    const lane = served(40).append(41).check();
+    let { state } = lane;
+    for (let appends = 0; state.look !== null || state.checkDue; appends++) {
+      expect(appends).toBeLessThan(10);
+      // As a driver does that always has something to append.
+      while (state.call !== null) {
+        const known = { known: true, value: lane.script.everywhere(state.call) } as const;
+        phases.push(state.phase.name);
+        ({ state } = stepLog(state, { kind: "answer", answer: known, wallMs: 0 }));
+      }
+      const body = { type: "release" } as const;
+      ({ state } = stepLog(state, { kind: "append", body, wallMs: 0 }));
     }
-    expect(read).toEqual([[recordKey(0, 5), recordKey(0, 6)]]);
-    a.append(8).rest();
-    a.script.lose(7);
-    a.append(9).rest();
-    expect(ended(a.check())).toContain("record 7 is missing");
+    const first = ["append", "checkRead", "checkGenesis", "checkLast", "checkBefore"];
+    const [slice, append] = ["checkBefore", "append"];
+    expect(phases).toEqual([...first, slice, append, slice, append, slice]);
+  });
+
+  test("told anew before it has seen all, it does not leave out the rest", () => {
+    const a = served(20)
+      .append(21, limits.tailCheckMs + 1)
+      .check()
+      .lost();
+    a.until("append.put").check(); // the first slice was seen
+    expect(a.state.look).toMatchObject({ below: 16, sinceMs: -limits.tailCheckMs });
+    a.until("checkBefore");
+    expect(a.state.phase).toMatchObject({ look: { below: 21, sinceMs: -limits.tailCheckMs } });
   });
 
   test("looks back as long as the news may take, to a record that is older, and no further", () => {

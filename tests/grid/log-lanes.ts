@@ -1,5 +1,5 @@
-// Lanes of a log brought into a state by real steps over explicit copies, for the tests of the log's
-// machine.
+// Lanes of a log, brought into a state by real steps over explicit copies: for the tests of the
+// log's machine.
 import { recordKey } from "../../src/grid/grid-keys.ts";
 import { encodeRecord, type RecordBody } from "../../src/grid/log-record.ts";
 import { LogScript, type ScriptLane } from "../../src/simulation/log-script.ts";

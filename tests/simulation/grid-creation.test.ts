@@ -39,7 +39,7 @@ async function cutOff(changes: number, plan: (store: Store) => Store): Promise<s
   const time = new VirtualTime();
   const trace = new TraceHash();
   const store = new LyingStore({ time, random: seededRandom(1), trace, copies: 2, lies: honest });
-  const oracle = new LogOracle(0, 1);
+  const oracle = new LogOracle(0, 1, store.copies);
   const make = (process: VirtualProcess, ports: Store) =>
     openGrid({
       store: ports,
@@ -60,7 +60,7 @@ async function cutOff(changes: number, plan: (store: Store) => Store): Promise<s
   void make(first, plan(counted));
   await time.run({ untilMs: 1000, eventsMax: 10_000 });
   const second = new VirtualProcess(time);
-  const follower = new LogFollower(oracle);
+  const follower = new LogFollower(oracle, "a");
   void make(second, store.connect(second)).then((opened) => {
     const identity = unwrap(opened);
     const config = { ...identity, partition: 0, lane: "b", token: "b", rules: everyRule };

@@ -1,7 +1,8 @@
 // Goal: within small bounds no schedule whatever makes the log lose, deny or double anything; and
 // the exploration sees it where a rule is left out. Method: breadth first over the real machine:
 // all orders of calls, each lost, held back, or stored on the primary alone, a primary that dies.
-// The bounds are complete: every world within them is looked at. ORRERY_WORLDS makes more of them.
+// Owners are told that members changed, and all copies may go back. The bounds are complete: every
+// world within them is looked at. ORRERY_WORLDS makes more of them.
 import { describe, expect, test } from "vitest";
 import { everyRule, type LogRules } from "../../src/grid/log-rules.ts";
 import { exploreLog, type ExplorerBounds } from "../../src/simulation/log-explorer.ts";
@@ -15,15 +16,17 @@ interface Shape {
   readonly taker: readonly [takeOvers: number, appends: number, checkpoints: number];
   readonly crashes: number;
   readonly lateCalls: number;
+  readonly news: number;
+  readonly rewinds: number;
 }
 
 function bounds(shape: Shape, rules: LogRules): ExplorerBounds {
   const [appends, checkpoints] = shape.owner;
   const [takeOvers, takerAppends, takerCheckpoints] = shape.taker;
-  const { crashes, lateCalls } = shape;
+  const { crashes, lateCalls, news, rewinds } = shape;
   const owner = { takeOvers: 0, appends, checkpoints };
   const taker = { takeOvers, appends: takerAppends, checkpoints: takerCheckpoints };
-  return { rules, lanes: [owner, taker], crashes, lateCalls, worldsMax };
+  return { rules, lanes: [owner, taker], crashes, lateCalls, news, rewinds, worldsMax };
 }
 
 function shape(
@@ -31,8 +34,10 @@ function shape(
   taker: Shape["taker"],
   crashes: number,
   lateCalls: number,
+  news = 0,
+  rewinds = 0,
 ): Shape {
-  return { owner, taker, crashes, lateCalls };
+  return { owner, taker, crashes, lateCalls, news, rewinds };
 }
 
 const smallTrimming = shape([1, 1], [1, 0, 0], 0, 0);
@@ -40,17 +45,26 @@ const append = shape([1, 0], [1, 1, 0], 1, 1);
 const trimming = shape([1, 1], [1, 0, 0], 1, 1);
 const trimmingTwice = shape([1, 1], [2, 0, 0], 0, 1);
 const takerTrims = shape([1, 0], [2, 0, 1], 0, 1);
+const noTaker = [0, 0, 0] as const;
+const checkedTrimming = shape([1, 1], noTaker, 0, 0, 1);
+const rewound = shape([3, 0], noTaker, 0, 1, 2, 1);
 
-describe("L1, L2, L3, L4, L5, L6, L7: every schedule within the bounds is lawful", () => {
+describe("L1, L2, L3, L4, L5, L6, L7, L11: every schedule within the bounds is lawful", () => {
   const small: [string, Shape][] = [
     ["an append, a taker that appends, a crash, a late call", append],
     ["an append and a checkpoint, a taker, a crash, a late call", trimming],
     ["an append and a checkpoint, a taker that tries twice, a late call", trimmingTwice],
     ["an append, a taker that tries twice and checkpoints, a late call", takerTrims],
+    ["an append, a taker that appends, a crash, news", shape([1, 0], [1, 1, 0], 1, 0, 1)],
+    ["an append and a checkpoint, a taker, news", shape([1, 1], [1, 0, 0], 0, 0, 1)],
+    ["three appends, a late call, news twice, and all copies go back", rewound],
   ];
   const wide: [string, Shape][] = [
     ["an append and a checkpoint each, a crash, a late call", shape([1, 1], [1, 1, 1], 1, 1)],
     ["an append each, a checkpoint, two tries, a crash", shape([1, 1], [2, 1, 0], 1, 0)],
+    ["an append and a checkpoint, a taker, a crash, news", shape([1, 1], [1, 0, 0], 1, 0, 1)],
+    ["two appends, a taker that appends, news, back", shape([2, 0], [1, 1, 0], 0, 0, 1, 1)],
+    ["two appends and a checkpoint, a late call, news, back", shape([2, 1], noTaker, 0, 1, 2, 1)],
   ];
   test.each(worldsMax < 1_000_000 ? small : [...small, ...wide])("%s", { timeout }, (_, within) => {
     const { violation, complete } = exploreLog(bounds(within, everyRule));
@@ -70,6 +84,10 @@ describe("a rule left out: the exploration finds the shortest way to the loss", 
     [["lossOnlyUnmoved"], smallTrimming, /I7: GRID_LOST/, 17],
     [["readHeadWhenBeaten"], takerTrims, /I8: entry 1 is called not applied/, 30],
     [["checkChain", "readHeadAfterLoad"], trimmingTwice, /I2: two values at 2/, 28],
+    [["lossOnlyUnmoved"], checkedTrimming, /I7: GRID_LOST/, 11],
+    [["checkTail"], rewound, /L11: a, told of a change, tells of 2 while its 1 is lost/, 4],
+    [["checkBefore"], rewound, /L11: a, told of a change, tells of 2 while its 1 is lost/, 6],
+    [["checkFirst"], rewound, /L11: a, told of a change, tells of 2 while its 1 is lost/, 4],
   ];
   test.each(cases)("without %s", { timeout }, (rules, within, what, steps) => {
     const off = Object.fromEntries(rules.map((rule) => [rule, false]));

@@ -3,7 +3,7 @@
 // seeds, must then end in a violation; the engine as it is passes the same schedule.
 import { describe, expect, test } from "vitest";
 import { everyRule, type LogRules } from "../../src/grid/log-rules.ts";
-import { runLog } from "../../src/simulation/log-run.ts";
+import { runLog, type LogRunOptions } from "../../src/simulation/log-run.ts";
 import { noTrimmerBugs, type TrimmerBugs } from "../../src/simulation/log-trimmer.ts";
 import * as schedules from "./log-schedules.ts";
 
@@ -71,6 +71,29 @@ describe("a rule left out", () => {
     const alarm = /GRID_LOST.*record 2 is missing/;
     expectCaught(schedules.trimWhileLoading, without("lossOnlyUnmoved"), alarm);
   });
+
+  const onLoss = /L11: a, told of a change, tells of 3 while its 2 is lost/;
+
+  test("L11: without a look at the last record an owner acknowledges behind a lost one", () => {
+    expectCaught(schedules.tailLost, without("checkTail"), onLoss);
+  });
+
+  test("L11: looking at the last record alone, a hole that was appended over stays unseen", () => {
+    const further = /L11: a, told of a change, tells of 4 while its 2 is lost/;
+    expectCaught(schedules.tailLostUnseen, without("checkBefore"), further);
+    expectCaught(schedules.lastRestored, without("checkBefore"), further);
+  });
+
+  test("L11: with the check after the append, one is stored over the hole and acknowledged", () => {
+    expectCaught(schedules.unknownOverHole, without("checkFirst"), onLoss);
+    expectCaught(schedules.storedOverHole, without("checkFirst"), onLoss);
+  });
+
+  test("L7: without head read, a check takes what was trimmed for a loss", () => {
+    const alarm = /GRID_LOST, and a lost nothing.*record 2 is missing/;
+    expectCaught(schedules.checkedAfterTrim, without("lossOnlyUnmoved"), alarm);
+    expectCaught(schedules.checkedWhenTrimmedAway, without("lossOnlyUnmoved"), alarm);
+  });
 });
 
 describe("a bug planted beside the machine", () => {
@@ -105,7 +128,9 @@ describe("a bug planted beside the machine", () => {
 describe("the seeds see by chance what the schedules show", { timeout: 120_000 }, () => {
   const seedsMax = 3000;
 
-  async function firstCaught(wrong: { rules?: LogRules; bugs?: TrimmerBugs }): Promise<number> {
+  type Wrong = Omit<LogRunOptions, "seed">;
+
+  async function firstCaught(wrong: Wrong): Promise<number> {
     for (let seed = 1; seed <= seedsMax; seed++) {
       const { violations } = await runLog({ seed, ...wrong });
       if (violations.length > 0) return seed;
@@ -125,6 +150,15 @@ describe("the seeds see by chance what the schedules show", { timeout: 120_000 }
     expect(seed).toBeLessThanOrEqual(seedsMax);
     expect((await runLog({ seed })).violations).toEqual([]);
   });
+
+  test.each(["checkTail", "checkBefore", "checkFirst"] as const)(
+    "without %s, where all copies go back",
+    async (rule) => {
+      const seed = await firstCaught({ rules: without(rule), rewinds: true });
+      expect(seed).toBeLessThanOrEqual(seedsMax);
+      expect((await runLog({ seed, rewinds: true })).violations).toEqual([]);
+    },
+  );
 
   const bugs = Object.keys(noTrimmerBugs) as (keyof TrimmerBugs)[];
   test.each(bugs)("with %s", async (bug) => {

@@ -1,8 +1,9 @@
 // Goal: the log of a partition keeps its invariants whatever its lanes and its store do to it.
 // Method: seeds; each decides one run with delays, lost and repeated calls, a primary that dies,
 // lanes that sleep, die and take over; an oracle outside the engine judges it; at the end all is
-// healed and a fresh lane must serve. ORRERY_SEEDS sets how many (default 2000); a failing seed is
-// run again alone by ORRERY_SEED.
+// healed and a fresh lane must serve. A second run of each seed goes beyond the failure bound: all
+// copies go back to an earlier state, or are emptied. ORRERY_SEEDS sets how many (default 2000); a
+// failing seed is run again alone by ORRERY_SEED.
 import { expect, test } from "vitest";
 import { LogProbes } from "../../src/simulation/log-probes.ts";
 import { runLog } from "../../src/simulation/log-run.ts";
@@ -51,9 +52,42 @@ const rarePaths = [
   "stopped CLAIM_BEATEN none",
   "stopped SHUTTING_DOWN unknown",
   "primary lost",
+  // A check: before an append is repeated, before one is told, before serving, and once more.
+  "append.put → checkRead",
+  "append.own → checkRead",
+  "append.other → checkRead",
+  "headAfterLoad → checkRead",
+  "checkRead repeated",
+  "checkGenesis repeated",
+  "checkLast repeated",
+  "checkBefore repeated",
+  "checkLast → checkRead",
+  "checkLast → checkBefore",
+  "checkBefore → append.put",
+  "checkBefore → append.own",
+  "checkBefore → checkBefore",
+  "checkBefore → checkRead",
+  // What it misses was trimmed, by this owner or by the next.
+  "checkRead → checkHead",
+  "checkBefore → checkHead",
+  "checkHead → append.put",
+];
+
+const rarePathsBeyond = [
+  "rewound",
+  "emptied",
+  "checkGenesis → checkRead",
+  "checkHead → checkExtent",
+  "checkExtent → checkExtent",
+  "checkExtent repeated",
+  "stopped GRID_LOST none",
+  "stopped GRID_LOST unknown",
 ];
 
 const reached = new LogProbes();
+const reachedBeyond = new LogProbes();
+const again = (seed: number): string =>
+  `ORRERY_SEED=${String(seed)} npx vitest run tests/simulation/log-run`;
 
 test(
   `L1, L4, L5, L9: nothing acknowledged is lost, nothing denied is there (${seedCount} seeds)`,
@@ -64,9 +98,21 @@ test(
       const { violations, probes, acknowledgedRecords } = await runLog({ seed });
       reached.add(probes);
       acknowledged += acknowledgedRecords;
-      expect(violations, `ORRERY_SEED=${seed} npx vitest run tests/simulation/log-run`).toEqual([]);
+      expect(violations, again(seed)).toEqual([]);
     }
     expect(acknowledged).toBeGreaterThan(seedCount);
+  },
+);
+
+test(
+  `L7, L11: beyond the bound owners stop where they lost something, and nowhere else (${seedCount})`,
+  { timeout },
+  async () => {
+    for (const seed of seeds) {
+      const { violations, probes } = await runLog({ seed, rewinds: true });
+      reachedBeyond.add(probes);
+      expect(violations, again(seed)).toEqual([]);
+    }
   },
 );
 
@@ -74,15 +120,17 @@ test(
 if (seedCount >= 2000) {
   test("probes: the rare paths of the log were all reached", () => {
     expect(rarePaths.filter((path) => !reached.counts.has(path))).toEqual([]);
+    expect(rarePathsBeyond.filter((path) => !reachedBeyond.counts.has(path))).toEqual([]);
   });
 }
 
 test("a seed decides everything: run again, it leaves the same trace", { timeout }, async () => {
   const traces = new Set<string>();
   for (const seed of seeds.slice(0, 500)) {
-    const [once, again] = [await runLog({ seed }), await runLog({ seed })];
-    expect(again.trace, `seed ${seed}`).toBe(once.trace);
-    expect(again.events).toBe(once.events);
+    const options = { seed, rewinds: seed % 2 === 0 };
+    const [once, twice] = [await runLog(options), await runLog(options)];
+    expect(twice.trace, `seed ${seed}`).toBe(once.trace);
+    expect(twice.events).toBe(once.events);
     traces.add(once.trace);
   }
   expect(traces.size).toBe(Math.min(seedCount, 500)); // and another seed another one

@@ -4,7 +4,7 @@
 import { headKey, recordKey } from "../../src/grid/grid-keys.ts";
 import { checksum, decodeRecord, encodeHead } from "../../src/grid/log-record.ts";
 import type { LogRules } from "../../src/grid/log-rules.ts";
-import { LogScript, type AnswerFilter } from "../../src/simulation/log-script.ts";
+import { LogScript, type AnswerFilter, type ScriptLane } from "../../src/simulation/log-script.ts";
 
 type Verdict = readonly string[];
 
@@ -217,5 +217,77 @@ export function headMovedLate(rules: LogRules, planted: boolean): Verdict {
   if (planted) script.everywhere({ op: "put", key, value });
   else script.everywhere({ op: "replaceIfSame", key, expected: encodeHead(0), value });
   lane("c").open().rest();
+  return script.verdict();
+}
+
+/** The grid loses the last record, and members change; then the owner has something to append. */
+export function tailLost(rules: LogRules): Verdict {
+  const { script, a } = served(rules);
+  a.append(1).rest();
+  script.lose(2);
+  return appendedAfter(script, a.check().rest());
+}
+
+/** The same, but an append goes over the hole before the news of the change arrives. */
+export function tailLostUnseen(rules: LogRules): Verdict {
+  const { script, a } = served(rules);
+  a.append(1).rest();
+  script.lose(2);
+  a.append(2).rest();
+  return appendedAfter(script, a.check().rest());
+}
+
+/** An append whose outcome is unknown, and a grid that lost what lies before it. */
+export function unknownOverHole(rules: LogRules): Verdict {
+  const { script, a } = served(rules);
+  a.append(1).rest();
+  a.append(2);
+  script.lose(2);
+  a.check().lost().rest();
+  return script.verdict();
+}
+
+/** An append stored over the hole, whose answer arrives after the news of the change. */
+export function storedOverHole(rules: LogRules): Verdict {
+  const { script, a } = served(rules);
+  a.append(1).rest();
+  a.append(2);
+  script.lose(2);
+  a.check().rest();
+  return script.verdict();
+}
+
+/** A late duplicate of the last record lies where the others are gone. */
+export function lastRestored(rules: LogRules): Verdict {
+  const { script, a } = served(rules);
+  a.append(1).rest();
+  const late = a.append(2).call;
+  a.rest().check().rest();
+  script.lose(2, 3);
+  script.everywhere(late);
+  return appendedAfter(script, a.check().rest());
+}
+
+/** Nothing is lost: the owner has trimmed behind its checkpoint. */
+export function checkedAfterTrim(rules: LogRules): Verdict {
+  const { script, a } = served(rules);
+  a.append(1).rest();
+  a.appendCheckpoint().rest();
+  script.moveHeadAndTrim(a, 0, 3);
+  return appendedAfter(script, a.check().rest());
+}
+
+/** Nothing is lost: the next owner has trimmed while this one slept. */
+export function checkedWhenTrimmedAway(rules: LogRules): Verdict {
+  const { script, lane, a } = served(rules);
+  a.append(1).rest();
+  const b = lane("b").open().rest();
+  b.appendCheckpoint().rest();
+  script.moveHeadAndTrim(b, 0, 4);
+  return appendedAfter(script, a.check().rest());
+}
+
+function appendedAfter(script: LogScript, lane: ScriptLane): Verdict {
+  if (lane.phase === "serving") lane.append(9).rest();
   return script.verdict();
 }
