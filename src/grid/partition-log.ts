@@ -250,7 +250,8 @@ export class PartitionLog<E extends CommandEntry> {
       this.#handle(output);
     }
     this.#flush();
-    if (canAppend(this.#state) && this.#state.look !== null) this.#dispatch({ kind: "look" });
+    if (this.#closed || this.#state.look === null || !canAppend(this.#state)) return;
+    this.#dispatch({ kind: "look" });
   }
 
   #handle(output: LogOutput): void {
