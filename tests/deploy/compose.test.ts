@@ -1,6 +1,6 @@
-// Goal: the files that docker compose brings together agree: with one another, with the settings of
-// the command line, with package.json. Method: they are read, nothing is started (deploy/try-compose
-// starts it all).
+// Goal: the files that docker compose brings together agree: with one another, with the settings
+// of the command line, with package.json. Method: they are read, and nothing is started (which is
+// what deploy/try-compose does).
 import { readFileSync, statSync } from "node:fs";
 import { Command } from "commander";
 import { expect, test } from "vitest";
