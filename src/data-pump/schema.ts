@@ -117,7 +117,7 @@ function compareGrids(known: GridIdentity, own: GridIdentity): Outcome<null> {
     return failed(
       "DATABASE_FOREIGN",
       `the database belongs to another grid (${known.gridId}, ours is ${own.gridId}); ` +
-        "choose another database, or the data folder that belongs to it",
+        "choose another database, or the store that belongs to it",
     );
   }
   if (known.partitions !== own.partitions) {

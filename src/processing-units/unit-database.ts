@@ -81,7 +81,8 @@ export class UnitDatabase {
     return failed(
       "GRID_LOST",
       `the store is empty, but the database holds rows of grid ${known.value.gridId}: the grid's ` +
-        "data is gone; bring its folder back, or choose another database to begin anew",
+        "data is gone; bring its folder back (members cannot get it back), or choose another " +
+        "database to begin anew",
     );
   }
 
