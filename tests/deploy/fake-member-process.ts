@@ -1,7 +1,7 @@
 // Stands in for Java and a Hazelcast member: answers whether it is ready, as it is told.
 // POST /MODE: "starting" (at first) and "unready" answer 503, "ready" 200, "silent" not at all;
 // "ends CODE" ends it. GET /asked/COUNT answers when the guard asked so often since the last POST.
-// SIGTERM: ends it at once; after "slow", in a second; after "stubborn", not at all.
+// SIGTERM: ends it at once; after "slow", in two seconds; after "stubborn", not at all.
 import { execFile } from "node:child_process";
 import { createServer, type ServerResponse } from "node:http";
 
@@ -32,7 +32,7 @@ process.on("SIGTERM", () => {
   console.log("fake member: asked to stop");
   mode = "unready";
   if (ending === "at once") process.exit(143);
-  if (ending === "slow") execFile("sleep", ["1"], () => process.exit(143));
+  if (ending === "slow") execFile("sleep", ["2"], () => process.exit(143));
 });
 
 createServer((request, response) => {

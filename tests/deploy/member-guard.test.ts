@@ -114,11 +114,11 @@ describe.skipIf(guardMissing !== null)(
     });
 
     test("a member that is frozen with its guard is killed when both wake", async () => {
-      const { member, asked, tell } = await startGuarded({ GUARD_NOT_READY_MS: "500" });
+      const { member, asked, tell } = await startGuarded({ GUARD_NOT_READY_MS: "1500" });
       await tell("ready");
       await asked(2);
       member.freeze("member and guard");
-      await runProgram("sleep", ["1"]); // what is tested is that time passes
+      await runProgram("sleep", ["2"]); // what is tested is that time passes
       expect(isRunning(member.pid)).toBe(true);
       member.resume();
       expect(await member.ended).toEqual({ code: 3, signal: null });
@@ -129,7 +129,7 @@ describe.skipIf(guardMissing !== null)(
     test.for(["SIGTERM", "SIGINT"] as const)(
       "%s: a member may be unready while it stops",
       async (name) => {
-        const { member, asked, tell } = await startGuarded({ GUARD_NOT_READY_MS: "500" });
+        const { member, asked, tell } = await startGuarded({ GUARD_NOT_READY_MS: "1500" });
         await tell("slow");
         await tell("ready");
         await asked(2);

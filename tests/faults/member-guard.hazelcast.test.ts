@@ -2,8 +2,7 @@
 // back as a new one. Method: three real members under their guards, frozen by SIGSTOP; half of the
 // usual limit, so that it is half as long.
 import { describe, expect, test } from "vitest";
-import type { HazelcastMembers } from "../../src/faults/hazelcast-members.ts";
-import { missingForGuard } from "../../src/faults/hazelcast-program.ts";
+import { missingForGuard, type HazelcastMembers } from "../../src/faults/hazelcast-members.ts";
 import { hazelcastMissing, hazelcastTitle, startMembers } from "../support/hazelcast.ts";
 import { isRunning } from "../support/process-tree.ts";
 
@@ -16,7 +15,7 @@ async function said(cluster: HazelcastMembers): Promise<string> {
   return (await Promise.all(cluster.members.map((member) => member.output()))).join("");
 }
 
-describe.skipIf(missing !== null)(hazelcastTitle("guarded members"), () => {
+describe.skipIf(missing !== null)(hazelcastTitle("guarded members", missing), () => {
   test("frozen alone, a member is killed where it stands; the others go on without it", async () => {
     const cluster = await startMembers({ guarded: true, environment });
     const member = cluster.member(2);

@@ -20,9 +20,9 @@ import {
 /** Why there can be no members here; null: there can. */
 export const hazelcastMissing: string | null = await findMissing();
 
-/** The title of tests that need members, with the reason where they are skipped. */
-export function hazelcastTitle(title: string): string {
-  return hazelcastMissing === null ? title : `${title} (skipped: ${hazelcastMissing})`;
+/** The title of tests, with the reason where they are skipped for more than the members. */
+export function hazelcastTitle(title: string, missing = hazelcastMissing): string {
+  return missing === null ? title : `${title} (skipped: ${missing})`;
 }
 
 async function findMissing(): Promise<string | null> {
