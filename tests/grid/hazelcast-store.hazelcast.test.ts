@@ -116,7 +116,7 @@ describe.skipIf(hazelcastMissing !== null)(hazelcastTitle("Hazelcast store"), ()
   );
 
   test(
-    "S2: after all members were lost, nothing is written to those that come",
+    "S6: after all members were lost, nothing is written to those that come",
     {
       timeout,
     },

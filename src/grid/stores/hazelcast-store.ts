@@ -6,10 +6,10 @@
 // stopped a lane for good (docs/operations/hazelcast.md):
 // - A key's first two bytes pin it: all keys of a partition lie in one Hazelcast partition.
 // - A call is given up at its deadline, whatever the client thinks: the log repeats it.
-// - After each connection nothing is written before what is behind it was seen to be our grid; and
-//   an answer to a write counts only if the connection it was asked on still stood.
 // - A client whose members are a minority, or whose calls never end, is replaced.
-// Invariants (docs/invariants.md): S1–S5.
+// Invariants (docs/invariants.md): S1–S5, the contract.
+//   S6. Nothing is written on a connection before what is behind it was seen, and an answer to a
+//       write counts only if the connection that it was asked on still stands.
 import {
   SplitBrainProtectionError,
   TargetDisconnectedError,
@@ -17,16 +17,14 @@ import {
   ClientOfflineError,
   ClientNotActiveError,
 } from "hazelcast-client";
-import { must } from "../../base/assert.ts";
 import type { Clock } from "../../base/clock.ts";
 import { failed, ok, type Outcome } from "../../base/failure.ts";
 import { limits } from "../../base/limits.ts";
 import { delay, type TimerHandle, type Timers } from "../../base/timers.ts";
-import { partitionOfKey } from "../grid-keys.ts";
 import type { ByteMap, Store } from "../store.ts";
+import { HazelcastMap, hazelcastPartitionOf, type HazelcastCall } from "./hazelcast-map.ts";
 import {
   HazelcastSession,
-  type BytesMap,
   type HazelcastAddress,
   type SessionListener,
 } from "./hazelcast-session.ts";
@@ -43,141 +41,7 @@ export interface HazelcastStoreOptions {
   readonly log: (message: string) => void;
 }
 
-const hazelcastPartitions = Number(gridSettings["partition-count"]);
 const membersMin = Number(gridSettings["minimum-cluster-size"]);
-/** What a call costs on the wire besides key and value. */
-const callBytes = 128;
-
-interface Pinned extends Buffer {
-  getPartitionHash?: () => number;
-}
-
-function hazelcastPartitionOf(key: Buffer): number {
-  return partitionOfKey(key) % hazelcastPartitions;
-}
-
-/** Read by the client's serializer. 0 would mean "none": the same partition has another name. */
-function pin(this: Buffer): number {
-  return hazelcastPartitionOf(this) || hazelcastPartitions;
-}
-
-/** A key that the client puts into our Hazelcast partition; the caller's Buffer stays as it is. */
-function pinned(key: Buffer): Buffer {
-  const own: Pinned = key.subarray();
-  own.getPartitionHash = pin;
-  return own;
-}
-
-/** A value of the caller's own: the client gives views on what it received. */
-function owned(value: Buffer | null): Buffer | null {
-  return value === null ? null : Buffer.from(value);
-}
-
-interface Call<T> {
-  readonly map: string;
-  /** All keys of a call lie in the partition of this one. */
-  readonly key: Buffer;
-  readonly bytes: number;
-  readonly deadlineMs: number;
-  readonly writes: boolean;
-  run(map: BytesMap): Promise<T>;
-}
-
-class HazelcastMap implements ByteMap {
-  readonly #store: HazelcastStore;
-  readonly #name: string;
-
-  constructor(store: HazelcastStore, name: string) {
-    this.#store = store;
-    this.#name = name;
-  }
-
-  get(key: Buffer, deadlineMs: number): Promise<Outcome<Buffer | null>> {
-    const own = pinned(key);
-    return this.#read(key, key.length, deadlineMs, async (map) => {
-      return owned(await map.get(own));
-    });
-  }
-
-  async getMany(keys: readonly Buffer[], deadlineMs: number): Promise<Outcome<(Buffer | null)[]>> {
-    const slices: Buffer[][] = [];
-    for (let from = 0; from < keys.length; from += limits.hazelcastReadKeys) {
-      slices.push(keys.slice(from, from + limits.hazelcastReadKeys));
-    }
-    const values: (Buffer | null)[] = [];
-    for (const slice of await Promise.all(slices.map((some) => this.#getSlice(some, deadlineMs)))) {
-      if (!slice.ok) return slice;
-      values.push(...slice.value);
-    }
-    return ok(values);
-  }
-
-  put(key: Buffer, value: Buffer, deadlineMs: number): Promise<Outcome<null>> {
-    return this.#write(key, value.length, deadlineMs, async (map) => {
-      await map.set(pinned(key), value);
-      return null;
-    });
-  }
-
-  putIfAbsent(key: Buffer, value: Buffer, deadlineMs: number): Promise<Outcome<Buffer | null>> {
-    return this.#write(key, value.length, deadlineMs, async (map) => {
-      return owned(await map.putIfAbsent(pinned(key), value));
-    });
-  }
-
-  replaceIfSame(
-    key: Buffer,
-    expected: Buffer,
-    value: Buffer,
-    deadlineMs: number,
-  ): Promise<Outcome<boolean>> {
-    const bytes = expected.length + value.length;
-    return this.#write(key, bytes, deadlineMs, (map) => {
-      return map.replaceIfSame(pinned(key), expected, value);
-    });
-  }
-
-  delete(key: Buffer, deadlineMs: number): Promise<Outcome<null>> {
-    return this.#write(key, 0, deadlineMs, async (map) => {
-      await map.delete(pinned(key));
-      return null;
-    });
-  }
-
-  /** Keys that come back have lost their pin, and come in any order: they are matched by bytes. */
-  #getSlice(keys: Buffer[], deadlineMs: number): Promise<Outcome<(Buffer | null)[]>> {
-    const [first] = keys;
-    const bytes = keys.reduce((sum, key) => sum + key.length, 0);
-    return this.#read(must(first, "a slice has a key"), bytes, deadlineMs, async (map) => {
-      const found = new Map<string, Buffer>();
-      for (const [key, value] of await map.getAll(keys.map(pinned))) {
-        found.set(key.toString("latin1"), value);
-      }
-      return keys.map((key) => owned(found.get(key.toString("latin1")) ?? null));
-    });
-  }
-
-  #read<T>(
-    key: Buffer,
-    bytes: number,
-    deadlineMs: number,
-    run: (map: BytesMap) => Promise<T>,
-  ): Promise<Outcome<T>> {
-    const call = { map: this.#name, key, bytes: bytes + callBytes, deadlineMs, run };
-    return this.#store.call({ ...call, writes: false });
-  }
-
-  #write<T>(
-    key: Buffer,
-    valueBytes: number,
-    deadlineMs: number,
-    run: (map: BytesMap) => Promise<T>,
-  ): Promise<Outcome<T>> {
-    const bytes = key.length + valueBytes + callBytes;
-    const call = { map: this.#name, key, bytes, deadlineMs, run };
-    return this.#store.call({ ...call, writes: true });
-  }
-}
 
 function misfit(problem: string): Outcome<never> {
   const advice = "start the members with deploy/hazelcast/hazelcast.yaml of this version";
@@ -264,7 +128,7 @@ class HazelcastStore implements Store {
   }
 
   /** One call: definite, or unknown at its deadline at the latest. */
-  call<T>(call: Call<T>): Promise<Outcome<T>> {
+  call<T>(call: HazelcastCall<T>): Promise<Outcome<T>> {
     const session = this.#session;
     if (session === null) return Promise.resolve(unavailable("the store is closed"));
     if (call.writes && this.#refusal !== null) {
@@ -290,7 +154,7 @@ class HazelcastStore implements Store {
           .then(
             (value) => {
               this.#minoritySinceMs = null;
-              // The client may have repeated it by itself on a connection that nobody looked at.
+              // S6: the client may have repeated it on a connection that nobody has looked at.
               const stands = !call.writes || connection === this.#connection;
               end(stands ? ok(value) : unavailable("the connection changed meanwhile"));
             },
@@ -333,6 +197,7 @@ class HazelcastStore implements Store {
 
   /** A new connection: nothing is written before it was seen what is behind it. */
   #connected(): void {
+    // S6
     this.#refusal = "the connection is new, and what is behind it is being looked at";
     void this.#inspect(++this.#connection);
   }
