@@ -1,0 +1,129 @@
+// Fault run: members, a new grid on them, lanes, a load that runs; and the judgement at the end.
+// Owns: putting a run together, taking all partitions over by fresh lanes, comparing what they
+// hold with the ledger. Does not own: the faults, which are the tests' (src/faults).
+import { onTestFinished, type TestContext } from "vitest";
+import { systemClock } from "../../../src/base/clock.ts";
+import { failed, ok, unwrap, type Outcome } from "../../../src/base/failure.ts";
+import { systemRandom } from "../../../src/base/random.ts";
+import { systemTimers } from "../../../src/base/timers.ts";
+import type { HazelcastMembers, MembersOptions } from "../../../src/faults/hazelcast-members.ts";
+import { openGrid, type GridIdentity } from "../../../src/grid/grid-directory.ts";
+import { openStore } from "../../../src/grid/stores/open-store.ts";
+import { startMembers } from "../../support/hazelcast.ts";
+import { FaultLanes, type FaultLanesOptions } from "./fault-lanes.ts";
+import { FaultLedger, type Holding } from "./fault-ledger.ts";
+import { FaultLoad } from "./fault-load.ts";
+
+const faultPartitions = 16;
+
+/** Opens the grid on members as a unit does; `mayCreate` is what the database says. */
+export async function gridOn(
+  url: string,
+  mayCreate: () => Promise<Outcome<null>>,
+): Promise<Outcome<GridIdentity>> {
+  const store = unwrap(await openStore(url));
+  try {
+    return await openGrid({
+      store,
+      timers: systemTimers,
+      clock: systemClock,
+      random: systemRandom(),
+      partitions: null,
+      partitionsDefault: faultPartitions,
+      mayCreate,
+    });
+  } finally {
+    await store.close();
+  }
+}
+
+export class FaultRun {
+  readonly members: HazelcastMembers;
+  readonly lanes: FaultLanes;
+  readonly ledger: FaultLedger;
+  readonly load: FaultLoad;
+  #hit: number | null = null;
+
+  constructor(members: HazelcastMembers, lanes: FaultLanes) {
+    this.members = members;
+    this.lanes = lanes;
+    this.ledger = new FaultLedger();
+    this.load = new FaultLoad(lanes, this.ledger);
+  }
+
+  /** The fault, with appends in flight; resolves with what it gives. */
+  async strike<T>(fault: () => T): Promise<Awaited<T>> {
+    const { result, hit } = await this.load.underPressure(fault);
+    this.#hit = Math.min(this.#hit ?? hit, hit);
+    return result;
+  }
+
+  /**
+   * Ends the load, and takes over all partitions with fresh lanes. What is wrong: with what they
+   * hold, with a loss that no lane named, with lanes that acknowledge after they were taken over.
+   */
+  async judge(context: TestContext): Promise<string[]> {
+    await this.load.stop();
+    const problems: string[] = [];
+    if (this.#hit === 0) problems.push("no append was in flight at the fault");
+    await context.annotate(this.#summary());
+    const fresh = await openLanes({ url: this.members.url, identity: this.lanes.identity });
+    const holdings = fresh.holdings();
+    for (const partition of this.lanes.partitions) {
+      problems.push(...this.#problems(partition, fresh, holdings.get(partition)));
+    }
+    const from = this.ledger.size;
+    this.load.sendEverywhere();
+    await this.load.stop();
+    for (const { partition } of this.ledger.acknowledged(from)) {
+      problems.push(`partition ${partition}: acknowledged by a lane that was taken over`);
+    }
+    return problems;
+  }
+
+  #problems(partition: number, fresh: FaultLanes, holding: Holding | undefined): string[] {
+    for (const reason of [this.lanes.halted.get(partition), fresh.halted.get(partition)]) {
+      if (reason?.code === "GRID_LOST") return []; // named
+      if (reason !== undefined) return [`partition ${partition} halted: ${reason.message}`];
+    }
+    return this.ledger.problems(partition, holding ?? new Map());
+  }
+
+  #summary(): string {
+    const { halted, partitions } = this.lanes;
+    const serving = partitions.filter((partition) => !halted.has(partition));
+    return JSON.stringify({
+      hit: this.#hit,
+      stallMs: Math.round(this.ledger.stallMs(serving)),
+      silenceMs: Math.round(this.ledger.silenceMs()),
+      halted: halted.size,
+      ...this.ledger.counts(),
+    });
+  }
+}
+
+/** Lanes that end with the test. */
+export async function openLanes(options: FaultLanesOptions): Promise<FaultLanes> {
+  const lanes = await FaultLanes.open(options);
+  onTestFinished(() => lanes.close());
+  return lanes;
+}
+
+/** A run whose partitions all serve under load; everything of it ends with the test. */
+export async function startFaultRun(
+  options: Omit<MembersOptions, "folder"> = {},
+): Promise<FaultRun> {
+  const members = await startMembers(options);
+  const identity = unwrap(await gridOn(members.url, () => Promise.resolve(ok(null))));
+  const lanes = await openLanes({ url: members.url, identity });
+  const run = new FaultRun(members, lanes);
+  onTestFinished(() => run.load.stop());
+  run.load.start();
+  await run.load.servesAgain();
+  return run;
+}
+
+/** A database that knows the grid: nothing may be made where the members hold none. */
+export function databaseKnows(): Promise<Outcome<null>> {
+  return Promise.resolve(failed("GRID_LOST", "the database holds rows of a grid"));
+}
