@@ -7,9 +7,10 @@ import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { bidPath } from "./bid-path.ts";
 import { environment } from "./machine.ts";
+import { reservations } from "./reservations.ts";
 import type { Scenario } from "./scenario.ts";
 
-const scenarios: readonly Scenario[] = [bidPath];
+const scenarios: readonly Scenario[] = [bidPath, reservations];
 
 interface Options {
   readonly smoke?: boolean;
