@@ -140,8 +140,8 @@ export class Member {
 
   /** kill -9 of Java; its guard, where there is one, sees that it is gone. Resolves when it is. */
   async kill(): Promise<void> {
-    signal(this.pid, "SIGKILL");
-    await this.#started.ended;
+    if (this.isRunning) signal(this.pid, "SIGKILL");
+    await this.ended;
   }
 
   /** kill -9 of the whole group, whatever state it is in. Resolves when it is gone. */
@@ -153,18 +153,18 @@ export class Member {
 
   /** SIGSTOP: its connections stay open, nothing answers. With its guard: as docker pause does. */
   freeze(what: "member" | "member and guard" = "member"): void {
-    signal(what === "member" ? this.pid : -this.#started.group, "SIGSTOP");
+    if (this.isRunning) signal(what === "member" ? this.pid : -this.#started.group, "SIGSTOP");
   }
 
   /** SIGCONT to all that freeze stopped. */
   resume(): void {
-    signal(-this.#started.group, "SIGCONT");
+    if (this.isRunning) signal(-this.#started.group, "SIGCONT");
   }
 
   /** SIGTERM: its data goes to the others, then it ends. */
   async stop(): Promise<MemberEnd> {
-    signal(this.#started.group, "SIGTERM");
-    return this.#started.ended;
+    if (this.isRunning) signal(this.#started.group, "SIGTERM");
+    return this.ended;
   }
 
   /** True where it answers that it is ready, within a second, and its guard has seen it so. */
