@@ -26,34 +26,37 @@ async function expelled(members: HazelcastMembers): Promise<void> {
 
 const guardMissing = hazelcastMissing ?? missingForGuard();
 
-describe.skipIf(guardMissing !== null)(hazelcastTitle("a guarded member hangs"), () => {
-  test("L1: alone; its guard kills it, the others go on", { timeout }, async (context) => {
-    const run = await startFaultRun({ guarded: true });
-    const member = run.members.member(1);
-    await run.strike(() => {
-      member.freeze();
+describe.skipIf(guardMissing !== null)(
+  hazelcastTitle("a guarded member hangs", guardMissing),
+  () => {
+    test("L1: alone; its guard kills it, the others go on", { timeout }, async (context) => {
+      const run = await startFaultRun({ guarded: true });
+      const member = run.members.member(1);
+      await run.strike(() => {
+        member.freeze();
+      });
+      expect(await member.ended).toEqual({ code: 3, signal: null });
+      await run.load.servesAgain();
+      await member.start();
+      await run.members.whole();
+      await run.load.servesAgain();
+      expect(await run.judge(context)).toEqual([]);
     });
-    expect(await member.ended).toEqual({ code: 3, signal: null });
-    await run.load.servesAgain();
-    await member.start();
-    await run.members.whole();
-    await run.load.servesAgain();
-    expect(await run.judge(context)).toEqual([]);
-  });
 
-  test("L1: with its guard; it is killed as they wake", { timeout }, async (context) => {
-    const run = await startFaultRun({ guarded: true });
-    const member = run.members.member(1);
-    await run.strike(() => {
-      member.freeze("member and guard");
+    test("L1: with its guard; it is killed as they wake", { timeout }, async (context) => {
+      const run = await startFaultRun({ guarded: true });
+      const member = run.members.member(1);
+      await run.strike(() => {
+        member.freeze("member and guard");
+      });
+      await expelled(run.members);
+      member.resume();
+      expect(await member.ended).toEqual({ code: 3, signal: null });
+      await run.load.servesAgain();
+      expect(await run.judge(context)).toEqual([]);
     });
-    await expelled(run.members);
-    member.resume();
-    expect(await member.ended).toEqual({ code: 3, signal: null });
-    await run.load.servesAgain();
-    expect(await run.judge(context)).toEqual([]);
-  });
-});
+  },
+);
 
 describe.skipIf(hazelcastMissing !== null)(hazelcastTitle("a member without a guard hangs"), () => {
   test("L11: it comes back; what is lost is named", { timeout }, async (context) => {

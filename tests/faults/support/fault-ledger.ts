@@ -69,6 +69,15 @@ export class FaultLedger {
     return this.#open;
   }
 
+  get lines(): readonly LedgerLine[] {
+    return this.#lines;
+  }
+
+  /** What another ledger says of other partitions. */
+  adopt(lines: readonly LedgerLine[]): void {
+    this.#lines.push(...lines);
+  }
+
   /** How many were sent so far. */
   get size(): number {
     return this.#lines.length;

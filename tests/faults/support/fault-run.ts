@@ -3,18 +3,20 @@
 // hold with the ledger. Does not own: the faults, which are the tests' (src/faults).
 import { onTestFinished, type TestContext } from "vitest";
 import { systemClock } from "../../../src/base/clock.ts";
-import { failed, ok, unwrap, type Outcome } from "../../../src/base/failure.ts";
+import { failed, ok, unwrap, type Failure, type Outcome } from "../../../src/base/failure.ts";
 import { systemRandom } from "../../../src/base/random.ts";
 import { systemTimers } from "../../../src/base/timers.ts";
 import type { HazelcastMembers, MembersOptions } from "../../../src/faults/hazelcast-members.ts";
 import { openGrid, type GridIdentity } from "../../../src/grid/grid-directory.ts";
 import { openStore } from "../../../src/grid/stores/open-store.ts";
+import { staticOwners } from "../../../src/messaging-grid/owner-table.ts";
 import { startMembers } from "../../support/hazelcast.ts";
+import type { CutOffLane } from "./cut-off-lane.ts";
 import { FaultLanes, type FaultLanesOptions } from "./fault-lanes.ts";
 import { FaultLedger, type Holding } from "./fault-ledger.ts";
 import { FaultLoad } from "./fault-load.ts";
 
-const faultPartitions = 16;
+export const faultPartitions = 16;
 
 /** Opens the grid on members as a unit does; `mayCreate` is what the database says. */
 export async function gridOn(
@@ -42,6 +44,8 @@ export class FaultRun {
   readonly lanes: FaultLanes;
   readonly ledger: FaultLedger;
   readonly load: FaultLoad;
+  /** Partitions of lanes elsewhere. */
+  readonly #halted = new Map<number, Failure>();
   #hit: number | null = null;
 
   constructor(members: HazelcastMembers, lanes: FaultLanes) {
@@ -58,6 +62,14 @@ export class FaultRun {
     return result;
   }
 
+  /** What a lane elsewhere was asked and answered is judged with this run. */
+  async adopt(elsewhere: CutOffLane): Promise<void> {
+    const { lines, halted } = await elsewhere.ask({ what: "stop" });
+    await this.load.stop();
+    this.ledger.adopt(lines);
+    for (const [partition, reason] of halted) this.#halted.set(partition, reason);
+  }
+
   /**
    * Ends the load, and takes over all partitions with fresh lanes. What is wrong: with what they
    * hold, with a loss that no lane named, with lanes that acknowledge after they were taken over.
@@ -69,7 +81,7 @@ export class FaultRun {
     await context.annotate(this.#summary());
     const fresh = await openLanes({ url: this.members.url, identity: this.lanes.identity });
     const holdings = fresh.holdings();
-    for (const partition of this.lanes.partitions) {
+    for (let partition = 0; partition < this.lanes.identity.partitions; partition++) {
       problems.push(...this.#problems(partition, fresh, holdings.get(partition)));
     }
     const from = this.ledger.size;
@@ -82,7 +94,8 @@ export class FaultRun {
   }
 
   #problems(partition: number, fresh: FaultLanes, holding: Holding | undefined): string[] {
-    for (const reason of [this.lanes.halted.get(partition), fresh.halted.get(partition)]) {
+    const lanes = [this.lanes.halted, this.#halted, fresh.halted];
+    for (const reason of lanes.map((halted) => halted.get(partition))) {
       if (reason?.code === "GRID_LOST") return []; // named
       if (reason !== undefined) return [`partition ${partition} halted: ${reason.message}`];
     }
@@ -109,13 +122,17 @@ export async function openLanes(options: FaultLanesOptions): Promise<FaultLanes>
   return lanes;
 }
 
-/** A run whose partitions all serve under load; everything of it ends with the test. */
+/**
+ * A run whose partitions all serve under load; everything of it ends with the test. Its lanes are
+ * 0 and 1; `owners` may give partitions to others, elsewhere.
+ */
 export async function startFaultRun(
   options: Omit<MembersOptions, "folder"> = {},
+  owners = staticOwners(faultPartitions, 2),
 ): Promise<FaultRun> {
   const members = await startMembers(options);
   const identity = unwrap(await gridOn(members.url, () => Promise.resolve(ok(null))));
-  const lanes = await openLanes({ url: members.url, identity });
+  const lanes = await openLanes({ url: members.url, identity, owners });
   const run = new FaultRun(members, lanes);
   onTestFinished(() => run.load.stop());
   run.load.start();

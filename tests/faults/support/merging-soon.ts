@@ -10,7 +10,7 @@ import { expect, onTestFinished } from "vitest";
 export async function mergingSoon(): Promise<Record<string, string>> {
   const folder = await mkdtemp(path.join(tmpdir(), "orrery-merging-"));
   onTestFinished(() => rm(folder, { recursive: true }));
-  const own = fileURLToPath(new URL("../../deploy/hazelcast/", import.meta.url));
+  const own = fileURLToPath(new URL("../../../deploy/hazelcast/", import.meta.url));
   const text = await readFile(path.join(own, "hazelcast.yaml"), "utf8");
   const soon = text.replaceAll(/(hazelcast\.merge\.\w+\.run\.delay\.seconds): \d+/g, "$1: 5");
   expect(soon).not.toBe(text);

@@ -1,0 +1,57 @@
+// Goal: a member that is cut off costs no acknowledged command: the majority goes on, whoever is on
+// the other side with it is refused, and all is well again by itself when the cut is healed.
+// Method: two real lanes under load on three real members in network namespaces, a third lane in
+// that of the member that is cut off; blackhole routes with appends in flight; then fresh lanes load
+// everything, and it is compared with a ledger outside of the engine.
+import { describe, expect, onTestFinished, test } from "vitest";
+import { MemberNetwork, missingForNetwork } from "../../src/faults/network.ts";
+import { staticOwners } from "../../src/messaging-grid/owner-table.ts";
+import { hazelcastMissing, hazelcastTitle } from "../support/hazelcast.ts";
+import { CutOffLane } from "./support/cut-off-lane.ts";
+import { faultPartitions, startFaultRun } from "./support/fault-run.ts";
+import { mergingSoon } from "./support/merging-soon.ts";
+
+const timeout = 240_000;
+const missing = hazelcastMissing ?? missingForNetwork();
+
+async function newNetwork(): Promise<MemberNetwork> {
+  const network = await MemberNetwork.make();
+  onTestFinished(() => network.close());
+  return network;
+}
+
+describe.skipIf(missing !== null)(hazelcastTitle("a member is cut off", missing), () => {
+  test("L1: with a lane; that one waits, the others go on", { timeout }, async (context) => {
+    const network = await newNetwork();
+    const [place] = network.places;
+    if (place === undefined) throw new Error("the network has a place for each member");
+    const options = { places: network.places, environment: await mergingSoon() };
+    const run = await startFaultRun(options, staticOwners(faultPartitions, 3));
+    const { identity } = run.lanes;
+    const url = run.members.url;
+    const elsewhere = await CutOffLane.open(place, { url, identity, lane: 2, lanes: 3 });
+    await run.strike(() => network.cut(1, [2, 3, "client"]));
+    const refused = await elsewhere.ask({ what: "refuse" });
+    await run.load.servesAgain();
+    const { lines } = await elsewhere.ask({ what: "look" });
+    const late = lines.slice(refused.from).filter(({ outcome }) => outcome?.ok === true);
+    expect(late).toEqual([]);
+    await network.heal();
+    await elsewhere.ask({ what: "serve" });
+    await run.members.whole();
+    await run.load.servesAgain();
+    await run.adopt(elsewhere);
+    expect(await run.judge(context)).toEqual([]);
+  });
+
+  test("L1: from the others, not from clients; they go on", { timeout }, async (context) => {
+    const network = await newNetwork();
+    const run = await startFaultRun({ places: network.places, environment: await mergingSoon() });
+    await run.strike(() => network.cut(1));
+    await run.load.servesAgain();
+    await network.heal();
+    await run.members.whole();
+    await run.load.servesAgain();
+    expect(await run.judge(context)).toEqual([]);
+  });
+});
