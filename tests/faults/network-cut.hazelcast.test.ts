@@ -1,8 +1,8 @@
 // Goal: a member that is cut off costs no acknowledged command: the majority goes on, whoever is on
 // the other side with it is refused, and all is well again by itself when the cut is healed.
 // Method: two real lanes under load on three real members in network namespaces, a third lane in
-// that of the member that is cut off; blackhole routes with appends in flight; then fresh lanes load
-// everything, and it is compared with a ledger outside of the engine.
+// that of the member that is cut off; blackhole routes with appends in flight; then fresh lanes
+// load everything, and it is compared with a ledger outside of the engine.
 import { describe, expect, onTestFinished, test } from "vitest";
 import { MemberNetwork, missingForNetwork } from "../../src/faults/network.ts";
 import { staticOwners } from "../../src/messaging-grid/owner-table.ts";
