@@ -25,20 +25,23 @@ describe.skipIf(missing !== null)(hazelcastTitle("a member is cut off", missing)
     const network = await newNetwork();
     const [place] = network.places;
     if (place === undefined) throw new Error("the network has a place for each member");
-    const options = { places: network.places, environment: await mergingSoon() };
-    const run = await startFaultRun(options, staticOwners(faultPartitions, 3));
-    const { identity } = run.lanes;
-    const url = run.members.url;
-    const elsewhere = await CutOffLane.open(place, { url, identity, lane: 2, lanes: 3 });
+    const run = await startFaultRun(
+      { places: network.places, environment: await mergingSoon() },
+      staticOwners(faultPartitions, 3),
+    );
+    const { members, lanes } = run;
+    const options = { url: members.url, identity: lanes.identity, lane: 2, lanes: 3 };
+    const elsewhere = await CutOffLane.open(place, options);
     await run.strike(() => network.cut(1, [2, 3, "client"]));
     const refused = await elsewhere.ask({ what: "refuse" });
+    await members.whole([members.member(2), members.member(3)]);
     await run.load.servesAgain();
     const { lines } = await elsewhere.ask({ what: "look" });
     const late = lines.slice(refused.from).filter(({ outcome }) => outcome?.ok === true);
     expect(late).toEqual([]);
     await network.heal();
     await elsewhere.ask({ what: "serve" });
-    await run.members.whole();
+    await members.whole();
     await run.load.servesAgain();
     await run.adopt(elsewhere);
     expect(await run.judge(context)).toEqual([]);
@@ -47,10 +50,13 @@ describe.skipIf(missing !== null)(hazelcastTitle("a member is cut off", missing)
   test("L1: from the others, not from clients; they go on", { timeout }, async (context) => {
     const network = await newNetwork();
     const run = await startFaultRun({ places: network.places, environment: await mergingSoon() });
+    const { members } = run;
     await run.strike(() => network.cut(1));
+    await members.whole([members.member(2), members.member(3)]);
+    await members.whole([members.member(1)]);
     await run.load.servesAgain();
     await network.heal();
-    await run.members.whole();
+    await members.whole();
     await run.load.servesAgain();
     expect(await run.judge(context)).toEqual([]);
   });

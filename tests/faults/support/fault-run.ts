@@ -13,7 +13,7 @@ import { staticOwners } from "../../../src/messaging-grid/owner-table.ts";
 import { startMembers } from "../../support/hazelcast.ts";
 import type { CutOffLane } from "./cut-off-lane.ts";
 import { FaultLanes, type FaultLanesOptions } from "./fault-lanes.ts";
-import { FaultLedger, type Holding } from "./fault-ledger.ts";
+import { FaultLedger } from "./fault-ledger.ts";
 import { FaultLoad } from "./fault-load.ts";
 
 export const faultPartitions = 16;
@@ -72,9 +72,10 @@ export class FaultRun {
 
   /**
    * Ends the load, and takes over all partitions with fresh lanes. What is wrong: with what they
-   * hold, with a loss that no lane named, with lanes that acknowledge after they were taken over.
+   * hold, with lanes that acknowledge after they were taken over, with partitions that halted. Where
+   * data `mayBeLost`, one that halted and named the loss is as it should be.
    */
-  async judge(context: TestContext): Promise<string[]> {
+  async judge(context: TestContext, mayBeLost = false): Promise<string[]> {
     await this.load.stop();
     const problems: string[] = [];
     if (this.#hit === 0) problems.push("no append was in flight at the fault");
@@ -82,7 +83,13 @@ export class FaultRun {
     const fresh = await openLanes({ url: this.members.url, identity: this.lanes.identity });
     const holdings = fresh.holdings();
     for (let partition = 0; partition < this.lanes.identity.partitions; partition++) {
-      problems.push(...this.#problems(partition, fresh, holdings.get(partition)));
+      const halted = [this.lanes, fresh].map((lanes) => lanes.halted.get(partition));
+      const [reason] = [...halted, this.#halted.get(partition)].filter((one) => one !== undefined);
+      if (reason === undefined) {
+        problems.push(...this.ledger.problems(partition, holdings.get(partition) ?? new Map()));
+      } else if (!mayBeLost || reason.code !== "GRID_LOST") {
+        problems.push(`partition ${partition} halted: ${reason.message}`);
+      }
     }
     const from = this.ledger.size;
     this.load.sendEverywhere();
@@ -91,15 +98,6 @@ export class FaultRun {
       problems.push(`partition ${partition}: acknowledged by a lane that was taken over`);
     }
     return problems;
-  }
-
-  #problems(partition: number, fresh: FaultLanes, holding: Holding | undefined): string[] {
-    const lanes = [this.lanes.halted, this.#halted, fresh.halted];
-    for (const reason of lanes.map((halted) => halted.get(partition))) {
-      if (reason?.code === "GRID_LOST") return []; // named
-      if (reason !== undefined) return [`partition ${partition} halted: ${reason.message}`];
-    }
-    return this.ledger.problems(partition, holding ?? new Map());
   }
 
   #summary(): string {
