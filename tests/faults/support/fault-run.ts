@@ -72,8 +72,8 @@ export class FaultRun {
 
   /**
    * Ends the load, and takes over all partitions with fresh lanes. What is wrong: with what they
-   * hold, with lanes that acknowledge after they were taken over, with partitions that halted. Where
-   * data `mayBeLost`, one that halted and named the loss is as it should be.
+   * hold, with lanes that acknowledge after they were taken over, with partitions that halted.
+   * Where data `mayBeLost`, one that halted and named the loss is as it should be.
    */
   async judge(context: TestContext, mayBeLost = false): Promise<string[]> {
     await this.load.stop();
