@@ -105,11 +105,13 @@ export class FaultLoad {
     );
   }
 
-  /** Resolves when every partition has refused a command that was sent after this call. */
-  async failsEverywhere(): Promise<void> {
-    await this.#everywhere("every partition refuses", ({ outcome }) =>
-      outcome?.ok === true ? "it acknowledges" : null,
-    );
+  /** Resolves when every partition has refused, for that reason, a command sent after this call. */
+  async failsEverywhere(reason = /./): Promise<void> {
+    await this.#everywhere(`every partition refuses (${reason.source})`, ({ outcome }) => {
+      if (outcome?.ok === true) return "it acknowledges";
+      const message = outcome?.failure.message ?? "";
+      return reason.test(message) ? null : message;
+    });
   }
 
   /** Resolves when every partition has halted. */
