@@ -8,8 +8,8 @@ RUN groupadd -r --gid 999 postgres \
   && apt-get update -q \
   && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends postgresql \
   && rm -rf /var/lib/apt/lists/* \
-  && ln -s /usr/lib/postgresql/*/bin/* /usr/local/bin/ 2>/dev/null \
-  ; install -d -o postgres -g postgres -m 1777 /var/lib/postgresql \
+  && ln -s /usr/lib/postgresql/*/bin/* /usr/local/bin/ \
+  && install -d -o postgres -g postgres -m 1777 /var/lib/postgresql \
   && install -d -o postgres -g postgres -m 3777 /var/run/postgresql
 COPY postgres-entrypoint /usr/local/bin/docker-entrypoint.sh
 ENV PGDATA=/var/lib/postgresql/18/docker
