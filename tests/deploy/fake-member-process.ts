@@ -1,6 +1,6 @@
 // Stands in for Java and a Hazelcast member: answers whether it is ready, as it is told.
-// POST /MODE: "starting" (at first) and "unready" answer 503, "silent" not at all, "ready" that all
-// is well with three members, "alone" with one, "passive" that it is up and does not work;
+// POST /MODE: "starting" (at first) and "unready" answer 503, "silent" not at all, "ready" 200 as
+// one of three members, "alone" as the only one;
 // "ends CODE" ends it. GET /asked/COUNT answers when the guard asked so often since the last POST.
 // SIGTERM: ends it at once; after "slow", in two seconds; after "stubborn", not at all.
 import { execFile } from "node:child_process";
@@ -9,13 +9,6 @@ import { createServer, type ServerResponse } from "node:http";
 const given = /^-Dorrery\.member\.port=(\d+)$/;
 const port = process.argv.map((text) => given.exec(text)?.[1]).find((found) => found !== undefined);
 
-const others = '"clusterState":"ACTIVE","clusterSafe":true,"migrationQueueSize":0,"clusterSize"';
-const answers: Readonly<Record<string, string>> = {
-  ready: `{"nodeState":"ACTIVE",${others}:3}`,
-  alone: `{"nodeState":"ACTIVE",${others}:1}`,
-  passive: `{"nodeState":"PASSIVE",${others}:3}`,
-};
-
 let mode = "starting";
 let ending = "at once";
 let asked = 0;
@@ -23,8 +16,8 @@ let waiting: { count: number; response: ServerResponse }[] = [];
 
 function answer(response: ServerResponse): void {
   asked += 1;
-  if (mode !== "silent")
-    response.writeHead(answers[mode] === undefined ? 503 : 200).end(answers[mode]);
+  const isUp = mode === "ready" || mode === "alone";
+  if (mode !== "silent") response.writeHead(isUp ? 200 : 503).end();
   for (const { count, response: waits } of waiting) if (asked >= count) waits.end();
   waiting = waiting.filter(({ count }) => asked < count);
 }
@@ -51,6 +44,8 @@ createServer((request, response) => {
     obey(what);
   } else if (what === "asked") {
     waiting.push({ count: Number(count), response });
+  } else if (request.url?.endsWith("/cluster-size") === true) {
+    response.end(mode === "alone" ? "1" : "3");
   } else {
     answer(response);
   }

@@ -3,6 +3,7 @@
 // usual limit, so that it is half as long.
 import { describe, expect, test } from "vitest";
 import { missingForGuard, type HazelcastMembers } from "../../src/faults/hazelcast-members.ts";
+import { until } from "../end-to-end/support/until.ts";
 import { hazelcastMissing, hazelcastTitle, startMembers } from "../support/hazelcast.ts";
 import { isRunning } from "../support/process-tree.ts";
 
@@ -42,6 +43,17 @@ describe.skipIf(missing !== null)(hazelcastTitle("guarded members", missing), ()
     await member.start();
     await cluster.whole();
   }, 120_000);
+
+  test("the only member is spared, however long it is frozen, and goes on", async () => {
+    const cluster = await startMembers({ guarded: true, environment, members: 1 });
+    const guarded = (pattern: RegExp) => async () =>
+      pattern.test(await said(cluster)) ? null : "not yet";
+    await until("it is guarded", guarded(/is ready, and guarded/));
+    cluster.member(1).freeze();
+    await until("its guard spares it", guarded(/not ready, but the only member/));
+    cluster.member(1).resume();
+    await cluster.whole();
+  }, 60_000);
 
   test("SIGTERM: a member hands over and ends; its guard says that all is well", async () => {
     const cluster = await startMembers({ guarded: true, environment, members: 2 });
