@@ -3,10 +3,11 @@
 // members, of a majority and of all of them, without ever writing to a grid that it does not know.
 // Method: the contract suite; three real members, killed, frozen and started again.
 import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { ok, unwrap, type Outcome } from "../../src/base/failure.ts";
 import { limits } from "../../src/base/limits.ts";
 import type { HazelcastMembers } from "../../src/faults/hazelcast-members.ts";
@@ -52,6 +53,20 @@ describe.skipIf(hazelcastMissing !== null)(hazelcastTitle("Hazelcast store"), ()
       open: async () => unwrap(await openStore(members.url)),
       end: () => members.stop(),
     };
+  });
+
+  test("what many callbacks of one tick ask for leaves in one write to each member", async () => {
+    const map = (await openOn(await startMembers())).map("grid.1");
+    unwrap(await map.get(key(0), deadlineMs)); // the map is known from here on
+    const writes = vi.spyOn(Socket.prototype, "write");
+    onTestFinished(() => writes.mockRestore());
+    const answers = Array.from({ length: 64 }, async (_, partition) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      return map.put(key(1, partition), Buffer.of(1), deadlineMs);
+    });
+    await Promise.all(answers).then((all) => all.map(unwrap));
+    // Three, and what the client says of its own accord.
+    expect(writes.mock.calls.length).toBeLessThan(16);
   });
 
   test("S2: what is not there, or is not ours, is refused in one line", { timeout }, async () => {

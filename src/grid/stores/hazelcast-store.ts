@@ -7,6 +7,8 @@
 // - A key's first two bytes pin it: all keys of a partition lie in one Hazelcast partition.
 // - A call is given up at its deadline, whatever the client thinks: the log repeats it.
 // - A client whose members are a minority, or whose calls never end, is replaced.
+// Calls of one tick leave together, in one write to each member. The client brings together only
+// what one callback asks for, and logs ask in a callback each.
 // Invariants (docs/invariants.md): S1–S5, the contract.
 //   S6. Nothing is written on a connection before what is behind it was seen, and an answer to a
 //       write counts only if the connection that it was asked on still stands.
@@ -78,6 +80,8 @@ class HazelcastStore implements Store {
   #misfits = false;
   /** Calls that the client has not settled; the first is the oldest. */
   #open = new Set<{ readonly startedMs: number }>();
+  /** Calls of this tick. */
+  #leaving: (() => void)[] = [];
   #minoritySinceMs: number | null = null;
   #fewSinceMs: number | null = null;
   #isReplacing = false;
@@ -168,8 +172,21 @@ class HazelcastStore implements Store {
         const waited = `${String(call.deadlineMs)} ms`;
         resolve(failed("STORE_TIMEOUT", `the members did not answer within ${waited}`));
       });
-      window.enter(call.bytes, start);
+      this.#leave(() => {
+        window.enter(call.bytes, start);
+      });
     });
+  }
+
+  #leave(enter: () => void): void {
+    if (this.#leaving.length === 0) {
+      this.#options.timers.endOfTick(() => {
+        const leaving = this.#leaving;
+        this.#leaving = [];
+        for (const one of leaving) one();
+      });
+    }
+    this.#leaving.push(enter);
   }
 
   /** By type: the names of the client's errors say nothing. */
