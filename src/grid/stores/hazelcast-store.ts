@@ -152,15 +152,17 @@ class HazelcastStore implements Store {
           timer.cancel();
           resolve(outcome); // nobody listens any more, where the deadline was first
         };
+        // S6: it waited for its turn, and then the client may have repeated it by itself, on a
+        // connection that nobody has looked at.
+        const stands = () => !call.writes || connection === this.#connection;
+        const changed = unavailable("the connection changed meanwhile");
         session
           .map(call.map)
-          .then((map) => call.run(map))
+          .then(async (map) => (stands() ? ok(await call.run(map)) : changed))
           .then(
-            (value) => {
-              this.#minoritySinceMs = null;
-              // S6: the client may have repeated it on a connection that nobody has looked at.
-              const stands = !call.writes || connection === this.#connection;
-              end(stands ? ok(value) : unavailable("the connection changed meanwhile"));
+            (outcome) => {
+              if (outcome.ok) this.#minoritySinceMs = null;
+              end(stands() ? outcome : changed);
             },
             (error: unknown) => {
               end(this.#failed(error));
