@@ -2,7 +2,7 @@
 // Owns: the shape of the figures, the tables, what makes a run invalid. Does not own: measuring.
 import { must } from "../src/base/assert.ts";
 import { spread, type Spread } from "../src/load/interleave.ts";
-import type { Probe } from "./machine.ts";
+import { disturbedWindows, type Probes } from "./machine.ts";
 import type { ProcessCpu } from "./process-cpu.ts";
 import { textTable, type ScenarioResult } from "./scenario.ts";
 
@@ -23,7 +23,7 @@ export interface MeasuredWindow {
   /** Answers that must not be; the run is invalid. */
   readonly wrong: readonly string[];
   readonly log: { readonly bidsPerRecord: number; readonly bytesPerBid: number } | null;
-  readonly probes: { readonly before: Probe; readonly after: Probe };
+  readonly probes: Probes;
 }
 
 export interface BidPathFigures {
@@ -54,7 +54,6 @@ interface Summary {
   readonly disturbed: number;
 }
 
-const probeOff = 0.15;
 const lateShareMax = 0.01;
 const logBytesMax = 600;
 const generatorBusyMax = 0.95;
@@ -104,15 +103,6 @@ function medianCpu(windows: readonly MeasuredWindow[]): Summary["cpuUs"] {
   const of = (part: keyof ProcessCpu) => spread(told.map((cpu) => cpu[part])).median;
   const parts = { main: of("main"), lane: of("lane"), pool: of("pool"), runtime: of("runtime") };
   return { total: of("total"), ...parts };
-}
-
-/** Windows with a probe beside them that took clearly longer than the median of all probes. */
-function disturbedWindows(windows: readonly MeasuredWindow[]): Set<MeasuredWindow> {
-  const all = windows.flatMap(({ probes }) => [probes.before, probes.after]);
-  const aluMs = spread(all.map((one) => one.aluMs)).median * (1 + probeOff);
-  const memoryMs = spread(all.map((one) => one.memoryMs)).median * (1 + probeOff);
-  const isOff = (one: Probe) => one.aluMs > aluMs || one.memoryMs > memoryMs;
-  return new Set(windows.filter(({ probes }) => isOff(probes.before) || isOff(probes.after)));
 }
 
 function problemsOf({ windows, singleBidBytes }: BidPathFigures): string[] {

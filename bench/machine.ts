@@ -6,6 +6,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, statfsSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os";
+import { spread } from "../src/load/interleave.ts";
 import packageJson from "../package.json" with { type: "json" };
 
 export type Environment = Readonly<Record<string, string | number>>;
@@ -19,6 +20,13 @@ export interface Probe {
   readonly cpuPressurePercent: number | null;
 }
 
+/** Probes beside a window. */
+export interface Probes {
+  readonly before: Probe;
+  readonly after: Probe;
+}
+
+const probeOff = 0.15;
 const aluRounds = 20_000_000;
 const memoryKeys = 300_000;
 const memoryReads = 100_000;
@@ -71,6 +79,17 @@ function readText(file: string): string {
   } catch {
     return ""; // another system, or a kernel without it
   }
+}
+
+/** Windows with a probe beside them that took clearly longer than the median of all probes. */
+export function disturbedWindows<W extends { readonly probes: Probes }>(
+  windows: readonly W[],
+): Set<W> {
+  const all = windows.flatMap(({ probes }) => [probes.before, probes.after]);
+  const aluMs = spread(all.map((one) => one.aluMs)).median * (1 + probeOff);
+  const memoryMs = spread(all.map((one) => one.memoryMs)).median * (1 + probeOff);
+  const isOff = (one: Probe) => one.aluMs > aluMs || one.memoryMs > memoryMs;
+  return new Set(windows.filter(({ probes }) => isOff(probes.before) || isOff(probes.after)));
 }
 
 /** What figures were measured on; `folder` is where stores lay. */

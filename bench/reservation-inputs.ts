@@ -66,13 +66,13 @@ export function reservationCampaigns(): CampaignDeclaration[] {
   }));
 }
 
-/** Inputs without end: `different` ones, then the same ones again, of other users each time. */
+/** Inputs without end: those given, then the same ones again, of other users each time. */
 export class BidInputs {
   readonly #inputs: readonly BidInput[];
   #given = 0;
 
-  constructor(different: number) {
-    this.#inputs = drawInputs(different);
+  constructor(inputs: readonly BidInput[]) {
+    this.#inputs = inputs;
   }
 
   next(): BidInput {
@@ -86,7 +86,8 @@ export class BidInputs {
   }
 }
 
-function drawInputs(count: number): BidInput[] {
+/** The first `count` inputs of the made-up traffic that get a bid: always the same ones. */
+export function drawInputs(count: number): BidInput[] {
   const campaigns = reservationCampaigns().map(resolveCampaign);
   const byId = new Map(campaigns.map((campaign) => [campaign.id, campaign]));
   const index = new CampaignIndex(campaigns);

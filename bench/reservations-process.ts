@@ -1,11 +1,12 @@
 // Reservations process: one candidate, one window, in a process of its own.
 // Owns: warm-up, window, and what is counted in it. Prints one line of JSON and ends.
 // Does not own: members, rounds (reservations.ts).
+import type { BidInput } from "../src/bidding-demo/bid-command.ts";
 import { ClosedLoop } from "./closed-loop.ts";
 import { DirectReserver, emptyMembers, type DirectManner } from "./direct-reserver.ts";
 import { LaneReserver } from "./lane-reserver.ts";
 import { processCpu } from "./process-cpu.ts";
-import { BidInputs, type Recount, type Reserver } from "./reservation-inputs.ts";
+import { BidInputs, drawInputs, type Recount, type Reserver } from "./reservation-inputs.ts";
 
 export interface ReservationJob {
   readonly engine: "lane" | DirectManner;
@@ -51,8 +52,9 @@ async function openReserver({ engine, store }: ReservationJob): Promise<Reserver
 }
 
 async function measure(job: ReservationJob): Promise<ReservationWindow> {
-  const generatorUs = await generatorCost(job);
-  const inputs = new BidInputs(job.differentInputs);
+  const drawn = drawInputs(job.differentInputs);
+  const generatorUs = await generatorCost(drawn, job.outstanding);
+  const inputs = new BidInputs(drawn);
   const reserver = await openReserver(job);
   const loop = new ClosedLoop(
     job.outstanding,
@@ -103,12 +105,12 @@ async function measure(job: ReservationJob): Promise<ReservationWindow> {
 }
 
 /** Processor time of loop and inputs, for each bid that is answered in the next tick. */
-async function generatorCost(job: ReservationJob): Promise<number> {
-  const inputs = new BidInputs(job.differentInputs);
+async function generatorCost(drawn: readonly BidInput[], outstanding: number): Promise<number> {
+  const inputs = new BidInputs(drawn);
   let left = generatorBids;
   const { promise: done, resolve } = Promise.withResolvers<void>();
   const loop = new ClosedLoop(
-    job.outstanding,
+    outstanding,
     () => inputs.next(),
     (_input, answer) => {
       if (--left === 0) resolve();

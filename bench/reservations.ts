@@ -24,20 +24,22 @@ const candidates: readonly ReservationCandidate[] = [
   { name: "orrery, memory:", engine: "lane", onMembers: false },
 ];
 
-const full = { outstanding: 256, warmUpMs: 3000, windowMs: 5000, differentInputs: 20_000 };
-const smoke = { outstanding: 32, warmUpMs: 300, windowMs: 500, differentInputs: 500 };
+/** Bids under way: eight for each partition, so that records hold several; and two. */
+const full = { loads: [256, 64], warmUpMs: 3000, windowMs: 5000, differentInputs: 20_000 };
+const smoke = { loads: [32], warmUpMs: 300, windowMs: 500, differentInputs: 500 };
 
 /** For runs of minutes: compiled fully, a heap that holds the largest window three times. */
 const javaOptions = ["-Xms1g", "-Xmx1g", "-XX:+UseSerialGC"];
 /** Windows that do not count: the members compile what they do. */
 const warmUpWindows = 2;
+const warmUpLoad = 256;
 
 const program = fileURLToPath(new URL("./reservations-process.ts", import.meta.url));
 
 export const reservations: Scenario = {
   name: "reservations",
   summary: "journaled bids on three Hazelcast members, beside Hazelcast's client used directly",
-  takes: "about 8 minutes",
+  takes: "about 11 minutes",
   roundsDefault: 5,
   run: measureReservations,
 };
@@ -63,42 +65,50 @@ async function measureOn(
   members: HazelcastMembers,
   options: ScenarioOptions,
 ): Promise<ScenarioResult> {
-  const size = options.smoke ? smoke : full;
+  const { loads, ...size } = options.smoke ? smoke : full;
   const memberPids = members.members.map(({ pid }) => pid);
-  const jobOf = ({ engine, onMembers }: ReservationCandidate): ReservationJob => ({
+  const jobOf = ({ engine, onMembers }: ReservationCandidate, load: number): ReservationJob => ({
     engine,
     store: onMembers ? members.url : "memory:",
     memberPids: onMembers ? memberPids : [],
+    outstanding: load,
     ...size,
   });
   for (let window = 0; window < (options.smoke ? 0 : warmUpWindows); window++) {
     options.progress("warming the members up");
-    for (const candidate of candidates.slice(0, 2)) await runProcess(jobOf(candidate));
+    for (const candidate of candidates.slice(0, 2)) await runProcess(jobOf(candidate, warmUpLoad));
   }
   const windows: MeasuredReservations[] = [];
-  const total = String(candidates.length * options.rounds);
+  const total = String(loads.length * candidates.length * options.rounds);
+  const measured = (candidate: ReservationCandidate, load: number) => async (round: number) => {
+    const before = probe();
+    const window = await runProcess(jobOf(candidate, load));
+    const after = probe();
+    const { name } = candidate;
+    const probes = { before, after };
+    windows.push({ candidate: name, round, outstanding: load, ...window, probes });
+    const perSecond = window.bids / window.seconds;
+    options.progress(
+      `${String(windows.length)}/${total}  round ${String(round + 1)}  ${String(load)} under way  ` +
+        `${name}: ${Math.round(perSecond).toLocaleString("en")}/s, ${window.cpuUs.toFixed(1)} µs`,
+    );
+    return perSecond;
+  };
   // Only the order of windows is taken from here: ratios are made in the report.
-  await interleave(
+  const inTurn = loads.flatMap((load) =>
     candidates.map((candidate) => ({
       name: candidate.name,
-      measure: async (round: number) => {
-        const before = probe();
-        const window = await runProcess(jobOf(candidate));
-        const after = probe();
-        const { name } = candidate;
-        windows.push({ candidate: name, round, ...window, probes: { before, after } });
-        const perSecond = window.bids / window.seconds;
-        options.progress(
-          `${String(windows.length)}/${total}  round ${String(round + 1)}  ${name}: ` +
-            `${Math.round(perSecond).toLocaleString("en")}/s, ${window.cpuUs.toFixed(1)} µs`,
-        );
-        return perSecond;
-      },
+      measure: measured(candidate, load),
     })),
-    options.rounds,
   );
-  const { outstanding, warmUpMs, windowMs } = size;
-  return reservationsReport({ outstanding, warmUpMs, windowMs, candidates, windows });
+  await interleave(inTurn, options.rounds);
+  return reservationsReport({
+    loads,
+    warmUpMs: size.warmUpMs,
+    windowMs: size.windowMs,
+    candidates,
+    windows,
+  });
 }
 
 /** One window in a fresh process, set up as the launcher sets up a unit's (bin/orrery.cjs). */

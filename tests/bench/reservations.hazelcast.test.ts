@@ -30,9 +30,11 @@ describe.skipIf(hazelcastMissing !== null)(title, () => {
     const bench = startProcess(main, ["reservations", "--smoke", "--json", "result.json"], { cwd });
     await bench.ended;
     const result = JSON.parse(readFileSync(join(cwd, "result.json"), "utf8")) as Result;
-    const { windows, candidates, outstanding } = result.figures;
+    const { windows, candidates, loads } = result.figures;
+    expect(loads).toHaveLength(1);
     expect(windows.map(({ candidate }) => candidate)).toEqual(candidates.map(({ name }) => name));
-    for (const { candidate, bids, others, answered, found, racesLost, records } of windows) {
+    for (const window of windows) {
+      const { candidate, outstanding, bids, others, answered, found, racesLost, records } = window;
       expect(others, candidate).toEqual({});
       expect(bids, candidate).toBeGreaterThan(0);
       expect(answered.reservations, candidate).toBeGreaterThanOrEqual(bids + outstanding);
