@@ -13,8 +13,12 @@ import {
 } from "hazelcast-client";
 import { failed, ok, type Outcome } from "../../base/failure.ts";
 import { limits } from "../../base/limits.ts";
+import type { Timers } from "../../base/timers.ts";
 import { gridSettings, settingsDifference } from "./hazelcast-settings.ts";
 import { ByteWindow } from "./hazelcast-window.ts";
+
+/** With every member looked at several times. */
+const attemptsPerTickMax = 100;
 
 export type BytesMap = IMap<Buffer, Buffer>;
 
@@ -32,13 +36,26 @@ export interface SessionListener {
   connection(connected: boolean): void;
   /** Members came or went. */
   members(): void;
-  /** The client ended by itself: it could not reconnect in its time. */
+  /** The client ended: it could not reconnect in its time, or went round in circles. */
   ended(): void;
 }
 
-/** Why a client's connections were refused: its error does not say, its log does. */
-class Complaints implements ILogger {
+/**
+ * What a client says of itself, where nothing else tells: why its connections were refused, and
+ * that it goes round in circles. It looks for a connection that tells it of the members; where all
+ * are broken and none is known to be, it asks the same ones again and again, and lets nothing else
+ * happen on this thread, not even the news that they are broken.
+ */
+class ClientTalk implements ILogger {
   reason = "";
+  /** Ends the client; it is there a little later than its first words. */
+  end: () => void = () => undefined;
+  readonly #timers: Timers;
+  #attempts = 0;
+
+  constructor(timers: Timers) {
+    this.#timers = timers;
+  }
 
   error(): void {
     // that it failed; the reason came before
@@ -49,8 +66,20 @@ class Complaints implements ILogger {
     if (refused !== null) this.reason = refused[1] ?? message;
   }
 
+  trace(object: string): void {
+    if (object !== "ClusterViewListenerService") return;
+    if (this.#attempts === 0) {
+      this.#timers.endOfTick(() => {
+        this.#attempts = 0;
+      });
+    }
+    this.#attempts++;
+    if (this.#attempts === attemptsPerTickMax) this.end();
+  }
+
   log(level: LogLevel, object: string, message: string): void {
     if (level === LogLevel.WARN) this.warn(object, message);
+    if (level === LogLevel.TRACE) this.trace(object);
   }
 
   info(): void {
@@ -58,10 +87,6 @@ class Complaints implements ILogger {
   }
 
   debug(): void {
-    // of no use here
-  }
-
-  trace(): void {
     // of no use here
   }
 }
@@ -92,8 +117,9 @@ export class HazelcastSession {
     address: HazelcastAddress,
     inOrder: boolean,
     listener: SessionListener,
+    timers: Timers,
   ): Promise<Outcome<HazelcastSession>> {
-    const complaints = new Complaints();
+    const talk = new ClientTalk(timers);
     let session: HazelcastSession | null = null;
     try {
       const client = await Client.newHazelcastClient({
@@ -116,7 +142,7 @@ export class HazelcastSession {
           },
         },
         backupAckToClientEnabled: true,
-        customLogger: complaints,
+        customLogger: talk,
         properties: {
           "hazelcast.client.operation.fail.on.indeterminate.state": true,
           "hazelcast.client.operation.backup.timeout.millis": limits.hazelcastBackupMs,
@@ -146,9 +172,12 @@ export class HazelcastSession {
         ],
       });
       session = new HazelcastSession(client);
+      talk.end = () => {
+        client.shutdown().catch(() => undefined); // it is told as `ended`
+      };
       return ok(session);
     } catch (error) {
-      const why = sentence(complaints.reason === "" ? String(error) : complaints.reason);
+      const why = sentence(talk.reason === "" ? String(error) : talk.reason);
       const where = `${address.members.join(", ")} (cluster ${address.cluster})`;
       return failed("STORE_UNREACHABLE", `no Hazelcast member at ${where} can be used: ${why}`);
     }

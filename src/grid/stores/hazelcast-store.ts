@@ -69,7 +69,7 @@ class HazelcastStore implements Store {
       this.#membersChanged();
     },
     ended: () => {
-      void this.#replace("it could not reconnect", false);
+      void this.#replace("it lost its connections", false);
     },
   };
   #session: HazelcastSession | null = null;
@@ -97,7 +97,7 @@ class HazelcastStore implements Store {
   /** Connects, waits for a majority, and compares settings. STORE_UNREACHABLE, STORE_MISFIT. */
   async open(): Promise<Outcome<null>> {
     const { address, clock, timers } = this.#options;
-    const connected = await HazelcastSession.connect(address, false, this.#listener);
+    const connected = await HazelcastSession.connect(address, false, this.#listener, timers);
     if (!connected.ok) return connected;
     const session = connected.value;
     this.#session = session;
@@ -275,7 +275,12 @@ class HazelcastStore implements Store {
       );
       // Members may know themselves by other names than we do: another one is first each time.
       members.push(...members.splice(0, tries % members.length));
-      const next = await HazelcastSession.connect({ ...address, members }, true, this.#listener);
+      const next = await HazelcastSession.connect(
+        { ...address, members },
+        true,
+        this.#listener,
+        timers,
+      );
       if (next.ok) {
         if (this.#adopt(next.value, needsMajority)) break;
         await next.value.close();
