@@ -39,9 +39,14 @@ export class FaultLoad {
     });
   }
 
-  /** Sends nothing more; resolves when every command is answered. */
-  async stop(): Promise<void> {
+  /** Sends nothing more. */
+  pause(): void {
     this.#pacer?.cancel();
+  }
+
+  /** The same; resolves when every command is answered. */
+  async stop(): Promise<void> {
+    this.pause();
     if (this.#ledger.open === 0) return;
     await this.#event("every command is answered", () =>
       this.#ledger.open === 0 ? [] : [`${this.#ledger.open} commands are open`],

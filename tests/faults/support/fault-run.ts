@@ -132,7 +132,12 @@ export async function startFaultRun(
   const identity = unwrap(await gridOn(members.url, () => Promise.resolve(ok(null))));
   const lanes = await openLanes({ url: members.url, identity, owners });
   const run = new FaultRun(members, lanes);
-  onTestFinished(() => run.load.stop());
+  onTestFinished(async ({ task }) => {
+    run.load.pause();
+    if (task.result?.state !== "fail") return;
+    const reports = await Promise.all(members.members.map((member) => member.report()));
+    console.error([...lanes.notices, ...reports].join("\n"));
+  });
   run.load.start();
   await run.load.servesAgain();
   return run;
