@@ -9,6 +9,7 @@ import { until } from "../end-to-end/support/until.ts";
 import { hazelcastMissing, hazelcastTitle } from "../support/hazelcast.ts";
 import { startFaultRun } from "./support/fault-run.ts";
 import { mergingSoon } from "./support/merging-soon.ts";
+import { supervise } from "./support/supervise.ts";
 
 const timeout = 240_000;
 
@@ -31,6 +32,7 @@ describe.skipIf(guardMissing !== null)(
   () => {
     test("L1: alone; its guard kills it, the others go on", { timeout }, async (context) => {
       const run = await startFaultRun({ guarded: true });
+      supervise([run.members.member(2), run.members.member(3)]);
       const member = run.members.member(1);
       await run.strike(() => {
         member.freeze();
@@ -45,6 +47,7 @@ describe.skipIf(guardMissing !== null)(
 
     test("L1: with its guard; it is killed as they wake", { timeout }, async (context) => {
       const run = await startFaultRun({ guarded: true });
+      supervise([run.members.member(2), run.members.member(3)]);
       const member = run.members.member(1);
       await run.strike(() => {
         member.freeze("member and guard");
