@@ -125,7 +125,7 @@ test("D8: a database of another grid is not written to", async () => {
   await first.process.ended;
   const foreign = refusal(
     1,
-    /belongs to another grid.*choose another database, or the data folder/,
+    /belongs to another grid.*choose another database, or the store/,
   );
   expect(await start("--data", other, "--database", address)).toEqual(foreign);
   expect(await start("--data", data, "--database", own)).toEqual(foreign);
