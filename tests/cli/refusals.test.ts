@@ -123,10 +123,7 @@ test("D8: a database of another grid is not written to", async () => {
   const first = await startUnit(...common, "--data", other, "--database", own);
   first.process.signal("SIGTERM");
   await first.process.ended;
-  const foreign = refusal(
-    1,
-    /belongs to another grid.*choose another database, or the store/,
-  );
+  const foreign = refusal(1, /belongs to another grid.*choose another database, or the store/);
   expect(await start("--data", other, "--database", address)).toEqual(foreign);
   expect(await start("--data", data, "--database", own)).toEqual(foreign);
   await startRightly();
