@@ -101,14 +101,7 @@ export class HazelcastMembers {
     members: readonly Member[] = this.members.filter(({ isRunning }) => isRunning),
   ): Promise<void> {
     for (let waitedMs = 0; ; waitedMs += pollMs) {
-      const healths = await Promise.all(members.map((member) => member.health()));
-      const isWhole = healths.every(
-        (health) =>
-          health?.ready === true &&
-          health.clusterSize === members.length &&
-          health.clusterSafe &&
-          health.migrationQueueSize === 0,
-      );
+      const isWhole = await areWhole(members);
       if (isWhole) return;
       if (waitedMs > wholeMsMax || members.some(({ isRunning }) => !isRunning)) {
         const reports = await Promise.all(members.map((member) => member.report()));
@@ -133,6 +126,20 @@ export class HazelcastMembers {
     await Promise.all(others.map((member) => member.start()));
     await this.whole(this.members);
   }
+}
+
+async function areWhole(members: readonly Member[]): Promise<boolean> {
+  // Whoever hangs is still counted: while the number is too large, their health is not asked for.
+  const sizes = await Promise.all(members.map((member) => member.clusterSize()));
+  if (sizes.some((size) => size !== members.length)) return false;
+  const healths = await Promise.all(members.map((member) => member.health()));
+  return healths.every(
+    (health) =>
+      health?.ready === true &&
+      health.clusterSize === members.length &&
+      health.clusterSafe &&
+      health.migrationQueueSize === 0,
+  );
 }
 
 /** Ports of this process's own block, so that two runs at the same time do not meet. */

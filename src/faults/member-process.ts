@@ -173,7 +173,17 @@ export class Member {
     return this.guardPid === null || (await this.#ownOutput()).includes("is ready, and guarded");
   }
 
-  /** null where it does not answer, or not yet. */
+  /** Members of its cluster, itself among them, as it sees it; null where it does not answer. */
+  async clusterSize(): Promise<number | null> {
+    const text = await this.#ask("/hazelcast/health/cluster-size");
+    return text === null || text === "" ? null : Number(text);
+  }
+
+  /**
+   * null where it does not answer, or not yet. To be asked only where nobody hangs: for this a
+   * member asks the others, one of its threads stands still until all have answered, and on that
+   * thread it talks with others. Asked again and again it answers nobody, and its guard kills it.
+   */
   async health(): Promise<MemberHealth | null> {
     const ready = await this.ready();
     const text = await this.#ask("/hazelcast/health");
