@@ -30,6 +30,8 @@ export const failureKinds = {
   PEER_UNREACHABLE: "retryable",
   PEER_REFUSED: "terminal",
   SHUTTING_DOWN: "retryable",
+  POISON: "terminal",
+  COMMAND_STALE: "unknown",
   BACKLOG_FULL: "retryable",
   // Data grid
   STORE_TIMEOUT: "unknown",
@@ -43,6 +45,8 @@ export const failureKinds = {
   GRID_PARTITIONS: "terminal",
   GRID_TAKEN: "terminal",
   GRID_UNAVAILABLE: "retryable",
+  GRID_FULL: "retryable",
+  ROSTER_FULL: "terminal",
   CLAIM_BEATEN: "retryable",
   DATA_IN_USE: "terminal",
   DATA_UNUSABLE: "terminal",

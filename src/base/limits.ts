@@ -76,6 +76,42 @@ export const limits = {
   hazelcastMinorityMsMax: 1000,
   hazelcastHangMsMax: 8000,
 
+  /** Lanes of all units of one grid. One more: ROSTER_FULL. */
+  rosterSlotsMax: 256,
+  /** A lane says that it lives; another that has seen no new heartbeat for so long may doubt it. */
+  heartbeatMs: 150,
+  heartbeatStillMs: 600,
+  /** A lane joins for so long before partitions are given to it: those of one start come together. */
+  joinSettleMs: 250,
+  /** A lane that keeps joining waits longer each time, up to this. */
+  joinDelayMsMax: 60_000,
+  /** A wall clock that is further off the others': its lane claims nothing. */
+  clockOffsetMsMax: 5000,
+  /** A lane whose own heartbeat is older than this answers no read from memory alone. */
+  staleReadMsMax: 1000,
+
+  /** Commands that so many owners died of are refused: POISON. */
+  poisonAttempts: 2,
+  /** Claims in a row with nothing between them, within a minute. More: the partition halts. */
+  emptyClaimsMax: 6,
+  /** A partition that stops this often without serving a minute in between halts. */
+  partitionStopsMax: 4,
+  /** Answers kept under a client's Idempotency-Key: for how long, and how many in a partition. */
+  idempotencyWindowMs: 24 * 3_600_000,
+  idempotencyKeysMax: 10_000,
+  idempotencyKeyLengthMax: 256,
+  /** A sender that has left the roster is forgotten after this: nothing of it can still arrive. */
+  senderForgottenMs: 600_000,
+  /** Between tries of a command whose owner is not known or moves. */
+  commandRetryMs: 20,
+
+  /** A checkpoint is worth it from so many bytes of log, and from half of the state's. */
+  checkpointLogBytesMin: 4 * 1024 * 1024,
+  /** One segment of a checkpoint, about: encoding or loading it takes a lane less than 1 ms. */
+  segmentBytes: 64 * 1024,
+  /** What a checkpoint record says itself of changes during its encoding. */
+  checkpointDeltaBytesMax: 256 * 1024,
+
   /** Records that one read of a log asks for, and about how many bytes of them while it loads. */
   logReadRecords: 256,
   logReadBytes: 256 * 1024,
@@ -172,4 +208,7 @@ assert(
   "a call is open so long only where the client forgot it",
 );
 assert(limits.storeWriteMs < limits.storeSilenceMsMax, "one late answer is not yet silence");
+assert(limits.heartbeatMs * 3 < limits.heartbeatStillMs, "a beat or two may be late");
+assert(limits.heartbeatStillMs < limits.staleReadMsMax, "stale reads end soon after a take-over");
+assert(limits.checkpointDeltaBytesMax < limits.recordBytesMax, "a record can carry the delta");
 assert(limits.partitionsMax <= 0xffff, "a partition's number fits its 16 bits");
