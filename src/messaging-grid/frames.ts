@@ -18,6 +18,18 @@ import { failed, failureKinds, ok, type FailureCode, type Outcome } from "../bas
 import { limits } from "../base/limits.ts";
 import type { Value } from "../grid/log-record.ts";
 
+/** Who numbered a command, and how often it was tried. */
+export interface CommandOrigin {
+  /** Incarnation of the sending lane. */
+  readonly sender: string;
+  /** Rises with each command of this sender to this partition; a repeat has the same number. */
+  readonly number: number;
+  /** Every number up to this one is answered, and never sent again. */
+  readonly confirmed: number;
+  /** Owners that died while they had the command. */
+  readonly attempt: number;
+}
+
 /** One command on its way to the lane that owns its partition. */
 export interface CommandRequest {
   readonly command: string;

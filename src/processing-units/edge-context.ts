@@ -13,8 +13,17 @@ import type { UnitStatus } from "./unit-status.ts";
 /** `memory`: answered at once, may be lost. `journal`: answered when it is in the grid's log. */
 export type Acknowledgement = "memory" | "journal";
 
+/**
+ * What a command that changes nothing may have seen. `local`: only what is journaled; stale for a
+ * moment while its partition moves. `linearizable`: all that was answered before it was sent.
+ */
+export type ReadConsistency = "local" | "linearizable";
+
 export interface SubmitOptions {
   readonly ack?: Acknowledgement;
+  readonly read?: ReadConsistency;
+  /** A client's name for this command: the same name has no second effect, for a stated time. */
+  readonly idempotencyKey?: string;
   /** From now; the answer is DEADLINE_EXCEEDED (unknown) after it. */
   readonly deadlineMs?: number;
   /** Follows a request through the lanes' logs. */

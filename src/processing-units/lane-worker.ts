@@ -25,7 +25,7 @@ import { openLog } from "./lane-log.ts";
 import { LaneMonitor } from "./lane-monitor.ts";
 import type { LaneEnd, LaneTask, MessageFromLane, MessageToLane } from "./lane-protocol.ts";
 import { Lane, type LaneListener } from "./lane.ts";
-import type { Respond } from "./partition.ts";
+import type { Respond } from "./partition-request.ts";
 import { loadApplication, tablesOf } from "./load-application.ts";
 
 /** One lane and all that it is made of; lives as long as its task. */

@@ -23,7 +23,8 @@ import type { Messenger } from "../messaging-grid/messenger.ts";
 import type { OwnerTable } from "../messaging-grid/owner-table.ts";
 import type { Application, Entry, Space } from "./application.ts";
 import type { SubmitOptions } from "./edge-context.ts";
-import { Partition, type Respond } from "./partition.ts";
+import { Partition } from "./partition.ts";
+import type { Respond } from "./partition-request.ts";
 import type { PartitionStatus } from "./unit-status.ts";
 
 /** What happens in a lane, for its log and its supervisor. */
@@ -57,6 +58,13 @@ export interface LaneCounts {
   journaledBytes: number;
 }
 
+const unnumbered = {
+  read: "local",
+  origin: null,
+  keepsReply: false,
+  idempotencyKey: null,
+} as const;
+
 export class Lane {
   readonly #options: LaneOptions;
   readonly #partitions = new Map<number, Partition>();
@@ -82,10 +90,14 @@ export class Lane {
           journaled: (which, record, bytes) => {
             this.#journaled(which, record, bytes);
           },
+          released: () => undefined,
           stopped: (which, reason) => {
             this.#stopped(which, reason);
           },
         },
+        acknowledged: () => 0,
+        mayServeLocal: () => true,
+        isFull: () => false,
       });
       this.#partitions.set(number, partition);
     }
@@ -158,6 +170,7 @@ export class Lane {
     if (owner === lane) {
       const deadlineAtMs = clock.monotonicMs() + deadlineMs;
       this.#partition(partition).execute({
+        ...unnumbered,
         command: name,
         input,
         ack,
@@ -180,7 +193,7 @@ export class Lane {
     }
     const deadlineAtMs = this.#options.clock.monotonicMs() + request.deadlineMs;
     const { command, input, ack } = request;
-    partition.execute({ command, input, ack, deadlineAtMs, respond });
+    partition.execute({ ...unnumbered, command, input, ack, deadlineAtMs, respond });
   }
 
   /** Something may have been lost behind the store: every log confirms what it ends with. */

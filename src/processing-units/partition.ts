@@ -25,22 +25,10 @@ import {
 } from "../grid/partition-log.ts";
 import type { ByteMap } from "../grid/store.ts";
 import type { Application } from "./application.ts";
-import type { Acknowledgement } from "./edge-context.ts";
 import { PartitionMemory } from "./partition-memory.ts";
+import type { PartitionRequest, Respond } from "./partition-request.ts";
 import { BufferedTransaction } from "./transaction.ts";
 import type { PartitionPhase } from "./unit-status.ts";
-
-export type Respond = (outcome: Outcome<Value>) => void;
-
-/** One command on its way into a partition. */
-export interface PartitionRequest {
-  readonly command: string;
-  readonly input: Value;
-  readonly ack: Acknowledgement;
-  /** On the lane's monotonic clock; one that is past its deadline is not begun. */
-  readonly deadlineAtMs: number;
-  readonly respond: Respond;
-}
 
 /** An answer that may tell of changes which are not journaled yet. */
 interface Follower {
@@ -60,7 +48,9 @@ export interface PartitionEvents {
   /** Serving: everything up to and with the claim is folded. */
   serving(partition: Partition, claim: ChainedRecord): void;
   journaled(partition: Partition, record: ChainedRecord, bytes: number): void;
-  /** It stopped, and will try again or not (`phase` says which). */
+  /** It was handed over: nothing is written under its epoch any more. */
+  released(partition: Partition): void;
+  /** It stopped. Its phase says what now: it opens again (starting), is gone, or halted. */
   stopped(partition: Partition, reason: Failure): void;
 }
 
@@ -76,6 +66,12 @@ export interface PartitionOptions {
   readonly timers: Timers;
   readonly random: Random;
   readonly events: PartitionEvents;
+  /** The last position that the roster says was acknowledged; 0 where it says nothing. */
+  acknowledged(): number;
+  /** False while the lane may be taken for dead: reads must prove that it still owns. */
+  mayServeLocal(): boolean;
+  /** True while nothing may be added to the grid. */
+  isFull(): boolean;
 }
 
 // A partition that stops this often without serving a minute in between halts, with an alarm:
@@ -161,6 +157,8 @@ export class Partition {
           request.respond(failed("OVERLOADED", `too many commands wait for ${where} to start`));
         }
         break;
+      case "leaving":
+      case "gone":
       case "halted":
         request.respond(this.#halted());
         break;

@@ -5,7 +5,12 @@ import type { RecordableHistogram } from "node:perf_hooks";
 import type { MetricObjectWithValues, MetricValue } from "prom-client";
 import type { Value } from "../grid/log-record.ts";
 
-export type PartitionPhase = "starting" | "serving" | "halted";
+/**
+ * starting: it is claimed and loaded, commands wait. serving. leaving: it is handed over, what ran
+ * is still being journaled. gone: another lane's, or nobody's. halted: this lane keeps it and
+ * serves nothing, until a person has looked.
+ */
+export type PartitionPhase = "starting" | "serving" | "leaving" | "gone" | "halted";
 
 export interface PartitionStatus {
   readonly partition: number;

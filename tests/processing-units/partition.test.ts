@@ -53,11 +53,15 @@ function open(
         serving.resolve();
       },
       journaled: () => undefined,
+      released: () => undefined,
       stopped: (which, reason) => {
         if (which.phase === "halted") halting.resolve(reason.code);
       },
       ...events,
     },
+    acknowledged: () => 0,
+    mayServeLocal: () => true,
+    isFull: () => false,
     ...options,
   });
   partition.open();
@@ -72,7 +76,17 @@ function run(
 ): Promise<Outcome<Value>> {
   return new Promise((respond) => {
     const { ack = "journal", deadlineAtMs = Number.POSITIVE_INFINITY } = options;
-    partition.execute({ command: name, input, ack, deadlineAtMs, respond });
+    partition.execute({
+      command: name,
+      input,
+      ack,
+      read: "local",
+      origin: null,
+      keepsReply: true,
+      idempotencyKey: null,
+      deadlineAtMs,
+      respond,
+    });
   });
 }
 
