@@ -85,10 +85,14 @@ export const limits = {
   joinSettleMs: 250,
   /** A lane that keeps joining waits longer each time, up to this. */
   joinDelayMsMax: 60_000,
+  /** A lane that lives and cannot be reached for so long: commands to it are answered so. */
+  peerUnreachableMs: 1000,
+  /** Partitions that a lane hands over at once. */
+  handOversMax: 4,
   /** A wall clock that is further off the others': its lane claims nothing. */
   clockOffsetMsMax: 5000,
   /** A lane whose own heartbeat is older than this answers no read from memory alone. */
-  staleReadMsMax: 1000,
+  staleReadMsMax: 500,
 
   /** Commands that so many owners died of are refused: POISON. */
   poisonAttempts: 2,
@@ -209,6 +213,6 @@ assert(
 );
 assert(limits.storeWriteMs < limits.storeSilenceMsMax, "one late answer is not yet silence");
 assert(limits.heartbeatMs * 3 < limits.heartbeatStillMs, "a beat or two may be late");
-assert(limits.heartbeatStillMs < limits.staleReadMsMax, "stale reads end soon after a take-over");
+assert(limits.staleReadMsMax < limits.heartbeatStillMs, "reads from memory end before a take-over");
 assert(limits.checkpointDeltaBytesMax < limits.recordBytesMax, "a record can carry the delta");
 assert(limits.partitionsMax <= 0xffff, "a partition's number fits its 16 bits");
