@@ -7,7 +7,8 @@
 import { assert, must } from "../base/assert.ts";
 import { failure, type Failure, type Outcome } from "../base/failure.ts";
 import type { ChainedRecord } from "../grid/partition-log.ts";
-import type { Value } from "../grid/log-record.ts";
+import { entriesOf } from "../grid/log-record.ts";
+import { changeBytes } from "../grid/value-bytes.ts";
 import type { OwnerFacts } from "./progress-rules.ts";
 
 /** A partition's log, as far as the pump needs it. */
@@ -160,21 +161,16 @@ export class PumpedPartition {
 
 /** Roughly the stored size of a record that was read back, for the pump's memory limit. */
 export function approximateBytes({ record }: ChainedRecord): number {
+  const { body } = record;
   let bytes = 64;
-  if (record.body.type !== "changes") return bytes;
-  for (const entry of record.body.entries) {
-    bytes += 16;
-    for (const change of entry.changes) bytes += change.key.length + valueBytes(change.value);
+  if (body.type === "checkpoint") {
+    // The chained record holds it whole, as long as the pump holds that.
+    bytes += body.segments.length * 32;
+    for (const change of body.delta) bytes += changeBytes(change);
   }
-  return bytes;
-}
-
-function valueBytes(value: Value): number {
-  if (typeof value === "string") return value.length + 2;
-  if (value === null || typeof value !== "object") return 9;
-  let bytes = 4;
-  for (const [name, part] of Object.entries(value)) {
-    bytes += name.length + 1 + valueBytes(part);
+  for (const entry of entriesOf(body)) {
+    bytes += 16;
+    for (const change of entry.changes) bytes += changeBytes(change);
   }
   return bytes;
 }

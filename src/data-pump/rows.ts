@@ -1,17 +1,16 @@
 // Rows: the changes of many records as rows per table, writes to one key coalesced.
 // Owns: which change of a key counts (the last). Does not own: SQL (statements.ts).
-import type { LogRecord, Value } from "../grid/log-record.ts";
+import { entriesOf, type LogRecord, type Value } from "../grid/log-record.ts";
 import type { TableRows } from "./database.ts";
 import type { Table } from "./table.ts";
 
 /** Tables by the name of the space that they belong to. */
 export type TablesBySpace = ReadonlyMap<string, Table>;
 
-/** The changes that a record carries; a checkpoint's delta repeats what earlier records had. */
-export function changesIn(record: LogRecord): number {
-  if (record.body.type !== "changes") return 0;
+/** The changes that a record journals; a checkpoint's delta repeats what earlier records had. */
+export function changesIn({ body }: LogRecord): number {
   let count = 0;
-  for (const entry of record.body.entries) count += entry.changes.length;
+  for (const entry of entriesOf(body)) count += entry.changes.length;
   return count;
 }
 
@@ -24,9 +23,8 @@ export class RowBatch {
   }
 
   /** Adds a record's changes, over those of the records before it. */
-  add(record: LogRecord): void {
-    if (record.body.type !== "changes") return;
-    for (const entry of record.body.entries) {
+  add({ body }: LogRecord): void {
+    for (const entry of entriesOf(body)) {
       for (const change of entry.changes) {
         const table = this.#tables.get(change.space);
         if (table === undefined) continue; // a space that lives in the grid only

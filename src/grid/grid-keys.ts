@@ -5,7 +5,15 @@ import { assert } from "../base/assert.ts";
 
 const keyBytes = 11;
 
-const kinds = { head: 0, record: 1, segment: 2, gridId: 16, pointer: 17 } as const;
+const kinds = {
+  head: 0,
+  record: 1,
+  segment: 2,
+  gridId: 16,
+  pointer: 17,
+  slot: 18,
+  secret: 19,
+} as const;
 
 /** The map that holds the grid id and the generation pointer. */
 export const directoryMapName = "grid";
@@ -36,9 +44,14 @@ export function headKey(partition: number): Buffer {
 }
 
 // A segment's number packs (epoch, checkpoint, segment). An owner that has used up its
-// checkpoints claims again: a new epoch has all of them. (Written with the checkpoints.)
-const checkpointBits = 14n;
-const segmentBits = 10n;
+// checkpoints claims again: a new epoch has all of them.
+const epochBits = 38;
+const checkpointBits = 14;
+const segmentBits = 12;
+
+/** Checkpoints that one owner may try, and segments of one of them. */
+export const checkpointsOfEpochMax: number = 2 ** checkpointBits;
+export const segmentsOfCheckpointMax: number = 2 ** segmentBits;
 
 /** The key of one checkpoint segment; each is used once in the life of a generation. */
 export function segmentKey(
@@ -47,12 +60,23 @@ export function segmentKey(
   checkpoint: number,
   segment: number,
 ): Buffer {
-  assert(epoch > 0 && epoch < 2 ** 40, () => `epoch ${String(epoch)}`);
-  assert(checkpoint >= 0 && checkpoint < 2 ** Number(checkpointBits), "checkpoint number");
-  assert(segment >= 0 && segment < 2 ** Number(segmentBits), "segment number");
-  const number =
-    (((BigInt(epoch) << checkpointBits) | BigInt(checkpoint)) << segmentBits) | BigInt(segment);
-  return key(partition, kinds.segment, number);
+  assert(epoch > 0 && epoch < 2 ** epochBits, () => `epoch ${String(epoch)}`);
+  assert(checkpoint >= 0 && checkpoint < checkpointsOfEpochMax, "checkpoint number");
+  assert(segment >= 0 && segment < segmentsOfCheckpointMax, "segment number");
+  const ofEpoch = (BigInt(epoch) << BigInt(checkpointBits)) | BigInt(checkpoint);
+  return key(partition, kinds.segment, (ofEpoch << BigInt(segmentBits)) | BigInt(segment));
+}
+
+/** The key of a slot of the roster, in a generation's map. */
+export function slotKey(slot: number): Buffer {
+  assert(Number.isInteger(slot) && slot >= 0, () => `slot ${String(slot)}`);
+  return key(0, kinds.slot, BigInt(slot));
+}
+
+/** The key of secret `number`, which all lanes of the grid share, in a generation's map. */
+export function secretKey(number: number): Buffer {
+  assert(Number.isInteger(number) && number >= 0, () => `secret ${String(number)}`);
+  return key(0, kinds.secret, BigInt(number));
 }
 
 export const gridIdKey: Buffer = key(0, kinds.gridId, 0n);

@@ -50,23 +50,39 @@ export interface GenesisBody {
   readonly partition: number;
 }
 
-/** Names one live segment and the position at which it was encoded. */
+/** Names one live segment. */
 export interface SegmentName {
   readonly epoch: number;
   readonly checkpoint: number;
   readonly segment: number;
+  /** Position of the last durable record when its encoding began: what came later may be missing. */
   readonly encodedAt: number;
+  /** Stored size. */
+  readonly bytes: number;
+}
+
+/**
+ * A checkpoint: its segments are folded in the order listed, then the delta, then the entries,
+ * and that is the fold of the whole log up to and with this record.
+ */
+export interface CheckpointBody {
+  readonly type: "checkpoint";
+  readonly segments: readonly SegmentName[];
+  /** Final values of what changed since the encoding of its last segments began. */
+  readonly delta: readonly Change[];
+  /** The batch that waited when the record left: like the entries of a changes record. */
+  readonly entries: readonly CommandEntry[];
+  /** Records before this position were trimmed (claims and genesis are there still). */
+  readonly trimmedTo: number;
+  /** Stored size of the records from there on, without this one. */
+  readonly logBytes: number;
 }
 
 export type RecordBody =
   | { readonly type: "genesis"; readonly genesis: GenesisBody }
   | { readonly type: "claim"; readonly lane: string }
   | { readonly type: "changes"; readonly entries: readonly CommandEntry[] }
-  | {
-      readonly type: "checkpoint";
-      readonly segments: readonly SegmentName[];
-      readonly delta: readonly CommandEntry[];
-    }
+  | CheckpointBody
   | { readonly type: "release" }
   | { readonly type: "end"; readonly successor: number };
 
@@ -96,19 +112,36 @@ export function checksum(stored: Buffer): Buffer {
   return Buffer.from(hash("sha256", stored, "latin1").slice(0, checksumBytes), "latin1");
 }
 
-// Space names stand once per record; a change names its space by its place in that list.
-function packEntries(entries: readonly CommandEntry[]): unknown[] {
-  const spaces: string[] = [];
-  const packed = entries.map((entry) => {
-    const changes: unknown[] = [];
-    for (const change of entry.changes) {
-      let space = spaces.indexOf(change.space);
-      if (space < 0) space = spaces.push(change.space) - 1;
-      changes.push(space, change.key, change.value);
-    }
-    return [entry.sender, entry.number, entry.confirmed, entry.attempt, changes, entry.reply];
+// Names of spaces and senders stand once per record: a change and an entry have the name's place.
+function placeOf(names: string[], name: string): number {
+  const place = names.indexOf(name);
+  return place < 0 ? names.push(name) - 1 : place;
+}
+
+function packChanges(names: string[], changes: readonly Change[]): unknown[] {
+  const flat: unknown[] = [];
+  for (const { space, key, value } of changes) flat.push(placeOf(names, space), key, value);
+  return flat;
+}
+
+function packEntries(names: string[], entries: readonly CommandEntry[]): unknown[] {
+  return entries.map((entry) => {
+    const changes = packChanges(names, entry.changes);
+    const sender = entry.sender === null ? null : placeOf(names, entry.sender);
+    return [sender, entry.number, entry.confirmed, entry.attempt, changes, entry.reply];
   });
-  return [spaces, packed];
+}
+
+function packCheckpoint(body: CheckpointBody): unknown[] {
+  const names: string[] = [];
+  return [
+    body.segments.map((one) => [one.epoch, one.checkpoint, one.segment, one.encodedAt, one.bytes]),
+    names,
+    packChanges(names, body.delta),
+    packEntries(names, body.entries),
+    body.trimmedTo,
+    body.logBytes,
+  ];
 }
 
 function packBody(body: RecordBody): unknown {
@@ -117,13 +150,12 @@ function packBody(body: RecordBody): unknown {
       return body.genesis;
     case "claim":
       return { lane: body.lane };
-    case "changes":
-      return packEntries(body.entries);
+    case "changes": {
+      const names: string[] = [];
+      return [names, packEntries(names, body.entries)];
+    }
     case "checkpoint":
-      return [
-        body.segments.map((name) => [name.epoch, name.checkpoint, name.segment, name.encodedAt]),
-        ...packEntries(body.delta),
-      ];
+      return packCheckpoint(body);
     case "release":
       return null;
     case "end":
@@ -153,26 +185,62 @@ export function encodeRecord(record: LogRecord): Buffer {
 
 type Packed = readonly unknown[];
 
-function unpackEntries(spaces: unknown, packed: unknown): CommandEntry[] {
-  const names = spaces as string[];
+function unpackChanges(names: readonly string[], flat: readonly Value[]): Change[] {
+  const changes: Change[] = [];
+  for (let at = 0; at < flat.length; at += 3) {
+    const space = names[flat[at] as number];
+    assert(space !== undefined, "a change names a space of its record");
+    changes.push({ space, key: flat[at + 1] as string, value: flat[at + 2] as Value });
+  }
+  return changes;
+}
+
+/** Earlier versions wrote a sender's name itself, in each entry. */
+function unpackSender(names: readonly string[], sender: unknown): string | null {
+  if (typeof sender !== "number") return sender as string | null;
+  const name = names[sender];
+  assert(name !== undefined, "an entry names a sender of its record");
+  return name;
+}
+
+function unpackEntries(names: readonly string[], packed: unknown): CommandEntry[] {
   return (packed as Packed[]).map((entry) => {
     const [sender, number, confirmed, attempt, flat, reply] = entry;
-    const list = flat as Value[];
-    const changes: Change[] = [];
-    for (let at = 0; at < list.length; at += 3) {
-      const space = names[list[at] as number];
-      assert(space !== undefined, "a change names a space of its record");
-      changes.push({ space, key: list[at + 1] as string, value: list[at + 2] as Value });
-    }
     return {
-      sender: sender as string | null,
+      sender: unpackSender(names, sender),
       number: number as number,
       confirmed: confirmed as number,
       attempt: attempt as number,
-      changes,
+      changes: unpackChanges(names, flat as Value[]),
       reply: reply as Value,
     };
   });
+}
+
+function unpackCheckpoint(packed: Packed): CheckpointBody {
+  const names = packed[1] as string[];
+  const segments = (packed[0] as number[][]).map(
+    ([epoch = 0, checkpoint = 0, segment = 0, encodedAt = 0, bytes = 0]) => ({
+      epoch,
+      checkpoint,
+      segment,
+      encodedAt,
+      bytes,
+    }),
+  );
+  // The first versions had entries there and nothing more, and wrote none but in tests.
+  const isFirst = packed.length === 3;
+  const delta = isFirst
+    ? unpackEntries(names, packed[2]).flatMap(({ changes }) => changes)
+    : unpackChanges(names, packed[2] as Value[]);
+  return {
+    type: "checkpoint",
+    segments,
+    delta,
+    entries: isFirst ? [] : unpackEntries(names, packed[3]),
+    trimmedTo: isFirst ? 1 : (packed[4] as number),
+    logBytes: isFirst ? 0 : (packed[5] as number),
+  };
 }
 
 function unpackBody(type: number, packed: unknown): RecordBody | null {
@@ -182,16 +250,11 @@ function unpackBody(type: number, packed: unknown): RecordBody | null {
     case recordTypes.claim:
       return { type: "claim", lane: (packed as { lane: string }).lane };
     case recordTypes.changes: {
-      const [spaces, entries] = packed as Packed;
-      return { type: "changes", entries: unpackEntries(spaces, entries) };
+      const [names, entries] = packed as Packed;
+      return { type: "changes", entries: unpackEntries(names as string[], entries) };
     }
-    case recordTypes.checkpoint: {
-      const [segments, spaces, delta] = packed as Packed;
-      const names = (segments as [number, number, number, number][]).map(
-        ([epoch, checkpoint, segment, encodedAt]) => ({ epoch, checkpoint, segment, encodedAt }),
-      );
-      return { type: "checkpoint", segments: names, delta: unpackEntries(spaces, delta) };
-    }
+    case recordTypes.checkpoint:
+      return unpackCheckpoint(packed as Packed);
     case recordTypes.release:
       return { type: "release" };
     case recordTypes.end:
@@ -235,15 +298,24 @@ export function decodeHead(stored: Buffer): number | null {
   return typeof position === "number" ? position : null;
 }
 
+/** The commands that a record journals: those of its batch, whatever else it carries. */
+export function entriesOf(body: RecordBody): readonly CommandEntry[] {
+  return body.type === "changes" || body.type === "checkpoint" ? body.entries : [];
+}
+
 /** The stored value of one checkpoint segment: its entries as changes. */
 export function encodeSegment(changes: readonly Change[]): Buffer {
+  const names: string[] = [];
   const entry = { sender: null, number: 0, confirmed: 0, attempt: 0, changes, reply: null };
-  return Buffer.concat([Buffer.of(formatByte), packr.pack(packEntries([entry]))]);
+  const entries = packEntries(names, [entry]);
+  const stored = packr.pack([names, entries], RESERVE_START_SPACE + 1);
+  stored[0] = formatByte;
+  return stored;
 }
 
 /** The entries of a stored segment, or null where it has another format. */
 export function decodeSegment(stored: Buffer): readonly Change[] | null {
   if (stored[0] !== formatByte) return null;
-  const [spaces, entries] = packr.unpack(stored.subarray(1)) as Packed;
-  return unpackEntries(spaces, entries)[0]?.changes ?? [];
+  const [names, entries] = packr.unpack(stored.subarray(1)) as Packed;
+  return unpackEntries(names as string[], entries)[0]?.changes ?? [];
 }

@@ -1,12 +1,19 @@
 // Partition: runs the commands of one partition in memory, and answers when they are journaled.
-// Owns: the partition's memory, its log, who waits for which batch, what happens when it stops.
-// Does not own: which lane owns it (lane.ts), the log's protocol (grid), SQL (data-pump).
+// Owns: one partition's life in one lane, from claim to hand-over; its memory and its log.
+// Does not own: which lane owns it (ownership.ts), the log's protocol (grid), SQL (data-pump); who
+// waits for which entry (partition-pending.ts), how handlers run (command-run.ts), what is known
+// of repeated commands (replies.ts, requests.ts), whether what was loaded may be served
+// (partition-doubt.ts).
 // Invariants (docs/invariants.md):
-//   P1. A handler that throws changes nothing.
 //   P2. Memory is the fold of the partition's changes in order.
 //   P3. An answer leaves only when every change that it could have seen is journaled.
-//   P4. A partition that stops forgets its memory, and answers all that waited: not applied
-//       where the log proves it, otherwise unknown.
+//   P4. A partition that stops forgets its memory, and answers all that waited.
+//   P5. A number takes effect at most once; a repeat that meets its own command waits for it.
+//   P8. A linearizable read is answered by an append that was first sent after it arrived.
+//   P9. After its release nothing is written under an epoch, and before it all that ran is.
+//   P10. What was loaded is served only if it can be all that was acknowledged, and if the lanes
+//        before did not die of it (partition-doubt.ts).
+//   P11. A command that poisonAttempts owners died of is refused, never run.
 import { AssertionError } from "../base/assert.ts";
 import { BoundedQueue } from "../base/bounded-queue.ts";
 import type { Clock } from "../base/clock.ts";
@@ -15,7 +22,7 @@ import { limits } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
 import type { Timers } from "../base/timers.ts";
 import type { GridIdentity } from "../grid/grid-directory.ts";
-import type { Change, CommandEntry, Value } from "../grid/log-record.ts";
+import { entriesOf, type Change, type CommandEntry, type Value } from "../grid/log-record.ts";
 import { everyRule } from "../grid/log-rules.ts";
 import type { AppendFate } from "../grid/log-state.ts";
 import {
@@ -221,8 +228,8 @@ export class Partition {
       },
       loaded: ({ record }) => {
         this.#reach(record.timeMs);
-        if (record.body.type === "changes") this.#memory.fold(record.body.entries);
-        if (record.body.type === "checkpoint") this.#memory.fold(record.body.delta);
+        if (record.body.type === "checkpoint") this.#memory.load(record.body.delta);
+        this.#memory.fold(entriesOf(record.body));
       },
       serving: (claim) => {
         this.#guard(() => {

@@ -78,8 +78,7 @@ export class LogFollower implements PartitionLogListener<CommandEntry> {
 
   loaded(record: ChainedRecord): void {
     const { body } = record.record;
-    if (body.type === "checkpoint" && this.#loaded.length === 0)
-      this.state.applyEntries(body.delta);
+    if (body.type === "checkpoint" && this.#loaded.length === 0) this.state.apply(body.delta);
     this.#loaded.push(record);
     this.#remember(record);
   }

@@ -261,7 +261,7 @@ export class LogOracle {
       if (stored === undefined) this.violate(`I3: segment of ${String(position)} (${where})`);
       else state.apply(decodeSegment(stored) ?? []);
     }
-    state.applyEntries(body.delta);
+    state.apply(body.delta);
   }
 
   #auditClaims(replica: Replica, where: string): void {

@@ -194,13 +194,12 @@ export class ScriptLane {
     const { epoch, last: encodedAt } = this.follower;
     const changes = this.follower.state.changes();
     if (state === "inRecord") {
-      const delta = [{ ...numberedEntry(0), changes }];
-      return this.#dispatch(appendEvent({ type: "checkpoint", segments: [], delta }));
+      return this.#dispatch(appendEvent({ ...emptyCheckpoint, delta: changes }));
     }
     const key = segmentKey(partition, epoch, 0, 0);
     this.#script.everywhere({ op: "putIfAbsent", key, value: encodeSegment(changes) });
-    const segments = [{ epoch, checkpoint: 0, segment: 0, encodedAt }];
-    return this.#dispatch(appendEvent({ type: "checkpoint", segments, delta: [] }));
+    const segments = [{ epoch, checkpoint: 0, segment: 0, encodedAt, bytes: 0 }];
+    return this.#dispatch(appendEvent({ ...emptyCheckpoint, segments }));
   }
 
   /** It is told that the members changed. */
@@ -299,6 +298,15 @@ export class ScriptLane {
     }
   }
 }
+
+const emptyCheckpoint = {
+  type: "checkpoint",
+  segments: [],
+  delta: [],
+  entries: [],
+  trimmedTo: 1,
+  logBytes: 0,
+} as const;
 
 function appendEvent(body: RecordBody): LogEvent {
   return { kind: "append", body, wallMs: 0 };

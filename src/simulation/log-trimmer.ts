@@ -106,12 +106,14 @@ export class LogTrimmer {
       const part = changes.filter((_, index) => index % segmentCount === segment);
       const key = segmentKey(partition, epoch, checkpoint, segment);
       await this.#write(key, encodeSegment(part));
-      segments.push({ epoch, checkpoint, segment, encodedAt });
+      segments.push({ epoch, checkpoint, segment, encodedAt, bytes: 0 });
     }
     if (!canAppend()) return;
     log.appendRecord((position) => {
       this.#awaited = { position, segments };
-      return { type: "checkpoint", segments, delta: this.#entriesSince(encodedAt) };
+      const delta = this.#entriesSince(encodedAt).flatMap(({ changes }) => changes);
+      const nothing = { entries: [], trimmedTo: 1, logBytes: 0 };
+      return { type: "checkpoint", segments, delta, ...nothing };
     });
   }
 

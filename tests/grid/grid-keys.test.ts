@@ -11,15 +11,17 @@ import {
   partitionOfKey,
   pointerKey,
   recordKey,
+  secretKey,
   segmentKey,
+  slotKey,
 } from "../../src/grid/grid-keys.ts";
 
 const partition = fc.nat(0xffff);
 const position = fc.oneof(fc.nat(300), fc.maxSafeNat());
 const segment = fc.record({
-  epoch: fc.integer({ min: 1, max: 2 ** 40 - 1 }),
+  epoch: fc.integer({ min: 1, max: 2 ** 38 - 1 }),
   checkpoint: fc.nat(2 ** 14 - 1),
-  segment: fc.nat(2 ** 10 - 1),
+  segment: fc.nat(2 ** 12 - 1),
 });
 
 test.each([
@@ -28,10 +30,12 @@ test.each([
   ["genesis of partition 3", recordKey(3, 0), "0003" + "01" + "0000000000000000"],
   ["record 258", recordKey(3, 258), "0003" + "01" + "0000000000000102"],
   ["the last record", recordKey(0xffff, 2 ** 53 - 1), "ffff" + "01" + "001fffffffffffff"],
-  ["segment", segmentKey(1, 1, 2, 3), "0001" + "02" + "0000000001000803"],
-  ["the last segment", segmentKey(1, 2 ** 40 - 1, 16_383, 1023), "0001" + "02" + "f".repeat(16)],
+  ["segment", segmentKey(1, 1, 2, 3), "0001" + "02" + "0000000004002003"],
+  ["the last segment", segmentKey(1, 2 ** 38 - 1, 16_383, 4095), "0001" + "02" + "f".repeat(16)],
   ["grid id", gridIdKey, "0000" + "10" + "0000000000000000"],
   ["generation pointer", pointerKey, "0000" + "11" + "0000000000000000"],
+  ["slot 255 of the roster", slotKey(255), "0000" + "12" + "00000000000000ff"],
+  ["secret 1", secretKey(1), "0000" + "13" + "0000000000000001"],
 ])("a key is partition u16, kind u8, number u64, big-endian: %s", (_name, key, hex) => {
   expect(key.toString("hex")).toBe(hex);
 });
@@ -74,10 +78,12 @@ test("what does not fit a key is an assertion, not another key", () => {
     () => recordKey(0, -1),
     () => recordKey(0, 2 ** 53),
     () => segmentKey(0, 0, 0, 0),
-    () => segmentKey(0, 2 ** 40, 0, 0),
+    () => segmentKey(0, 2 ** 38, 0, 0),
     () => segmentKey(0, 1, 2 ** 14, 0),
-    () => segmentKey(0, 1, 0, 2 ** 10),
+    () => segmentKey(0, 1, 0, 2 ** 12),
     () => segmentKey(0, 1, -1, 0),
+    () => slotKey(-1),
+    () => secretKey(0.5),
   ];
   for (const misfit of misfits) expect(misfit).toThrow(AssertionError);
 });

@@ -174,14 +174,14 @@ describe("L8: one append is in flight, and what arrives meanwhile is the next ba
     owner.log.appendRecord((position) => {
       composedAt = position;
       durableThen = owner.batches.flat();
-      return { type: "checkpoint", segments: [], delta: [] };
+      return { type: "release" };
     });
     held.release("putIfAbsent");
     await owner.settled(2);
     expect(owner.batches).toEqual([["a"], [], ["b"]]);
     expect(owner.durable.map(({ record }) => record.body.type)).toEqual([
       "changes",
-      "checkpoint",
+      "release",
       "changes",
     ]);
     expect(composedAt).toBe(owner.durable[1]?.record.position);
