@@ -102,11 +102,26 @@ export class Pump {
   }
 
   /**
+   * Reads the partition's row once more: the records up to that position are in the database now.
+   * Before a trim nothing else will do, as the database may have been restored. Null where this
+   * owner may not say; it waits while the database is away.
+   */
+  confirmWritten(number: number): Promise<number | null> {
+    const partition = this.#partitions.get(number);
+    if (partition === undefined || partition.phase === "halted") return Promise.resolve(null);
+    return new Promise((resolve) => {
+      partition.ask(resolve);
+      this.#wake("idle", "gather");
+    });
+  }
+
+  /**
    * Begins to pump a partition that was loaded under a claim: first its epoch goes to the row,
    * then everything after the row's seq. Takes the place of an earlier ownership.
    */
   attach(source: PumpSource): void {
     const partition = new PumpedPartition(source, this.#options.identity.generation);
+    this.#partitions.get(source.partition)?.leaveUnconfirmed();
     this.#partitions.set(source.partition, partition);
     if (!this.#isRunning) {
       this.#isRunning = true;
@@ -128,6 +143,7 @@ export class Pump {
 
   /** The partition is ours no longer. What is under way for it may still be written. */
   detach(partition: number): void {
+    this.#partitions.get(partition)?.leaveUnconfirmed();
     this.#partitions.delete(partition);
     this.#settleDrains();
     if (this.#partitions.size === 0) this.#wake("idle", "gather", "backoff");
@@ -166,7 +182,7 @@ export class Pump {
 
   /** One round of all there is to do. Returns why the database could not be reached, or null. */
   async #turn(): Promise<Failure | null> {
-    this.#lookAtIdleRows();
+    this.#lookAtRows();
     const problem = (await this.#claimRows()) ?? (await this.#checkRows());
     if (problem !== null) return problem;
     const batch = this.#next ?? (await this.#form());
@@ -178,10 +194,17 @@ export class Pump {
     return [...this.#partitions.values()].filter((partition) => partition.phase === phase);
   }
 
-  /** A restored database is noticed by nobody but an owner that looks at its row now and then. */
-  #lookAtIdleRows(): void {
+  /**
+   * A restored database is noticed by nobody but an owner that looks at its row now and then, and
+   * before it trims.
+   */
+  #lookAtRows(): void {
     const nowMs = this.#options.clock.monotonicMs();
     for (const partition of this.#partitions.values()) {
+      if (partition.isAsked && partition.phase === "pump") {
+        this.#discardNext(); // it builds on what the row was believed to be
+        partition.phase = "check";
+      }
       const unseenMs = nowMs - partition.lookedAtMs;
       if (partition.isDone && unseenMs >= limits.pumpIdleCheckMs) partition.phase = "check";
     }
@@ -203,6 +226,7 @@ export class Pump {
   async #checkRows(): Promise<Failure | null> {
     const checking = this.#inPhase("check");
     if (checking.length === 0) return null;
+    for (const partition of checking) partition.beginReading();
     const rows = await this.#options.database.read(checking.map(({ number }) => number));
     return this.#judgeAll(checking, rows);
   }
@@ -280,6 +304,7 @@ export class Pump {
     partition.unform();
     partition.phase = "pump";
     this.#moveTo(partition, row.seq, row.chain);
+    partition.confirm(row.seq);
   }
 
   #moveTo(partition: PumpedPartition, seq: number, chain: Buffer | null): void {
@@ -371,6 +396,7 @@ export class Pump {
     if (partition.phase === "halted") return;
     partition.phase = "halted";
     partition.release();
+    partition.leaveUnconfirmed();
     if (this.#partitions.get(partition.number) !== partition) return;
     this.#options.listener.halted(partition.number, reason);
   }
@@ -384,7 +410,8 @@ export class Pump {
   #hasWork(): boolean {
     if (this.#next !== null) return true;
     for (const partition of this.#partitions.values()) {
-      if (partition.phase !== "halted" && !partition.isDone) return true;
+      if (partition.phase === "halted") continue;
+      if (!partition.isDone || partition.isAsked) return true;
     }
     return false;
   }

@@ -41,6 +41,9 @@ export class PumpedPartition {
   lookedAtMs = 0;
   /** Its rows go in transactions of their own, to find whose content is refused. */
   alone = false;
+  /** Who waits for the row to be read from now on, and by the read that is under way. */
+  #asked: ((seq: number | null) => void)[] = [];
+  #reading: ((seq: number | null) => void)[] = [];
   /** Bytes of the records held. */
   heldBytes = 0;
   #written = 0;
@@ -120,6 +123,37 @@ export class PumpedPartition {
   form(): void {
     assert(this.#formed < this.#held.length, "only a held record is formed");
     this.#formed++;
+  }
+
+  /** Somebody waits for the row to be read again. */
+  get isAsked(): boolean {
+    return this.#asked.length > 0;
+  }
+
+  /** `told` once the row was read by a call that has not begun yet; null: this owner cannot say. */
+  ask(told: (seq: number | null) => void): void {
+    this.#asked.push(told);
+  }
+
+  /** The row is about to be read. */
+  beginReading(): void {
+    this.#reading.push(...this.#asked);
+    this.#asked = [];
+  }
+
+  /** The row that was read stands at `seq`. */
+  confirm(seq: number): void {
+    const reading = this.#reading;
+    this.#reading = [];
+    for (const told of reading) told(seq);
+  }
+
+  /** Nobody is told of the row any more. */
+  leaveUnconfirmed(): void {
+    this.beginReading();
+    const reading = this.#reading;
+    this.#reading = [];
+    for (const told of reading) told(null);
   }
 
   /** Forgets the batches under way: their records are formed again. */

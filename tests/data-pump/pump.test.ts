@@ -286,3 +286,24 @@ test("without partitions the pump holds no timer, and works again when it gets s
   expect(await world.drain(lane)).toBe(true);
   expect(world.server.table("items").get("z")).toEqual({ count: 1 });
 });
+
+test("D4: before a trim the row is read again: what it says counts, not what is remembered", async () => {
+  const { world, lane, log, epoch } = owned();
+  await world.drain(lane);
+  const restore = world.server.backup();
+  world.put(lane, log, epoch, [item("c", 1)]);
+  await world.drain(lane);
+  const confirmed: (number | null)[] = [];
+  const confirm = async (): Promise<void> => {
+    void lane.pump.confirmWritten(0).then((seq) => confirmed.push(seq));
+    await world.pass(10);
+  };
+  await confirm();
+  restore();
+  await confirm();
+  expect(confirmed).toEqual([5, 4]);
+  const last = lane.pump.confirmWritten(0);
+  lane.pump.detach(0);
+  expect(await last).toBeNull();
+  expect(await lane.pump.confirmWritten(0)).toBeNull();
+});
