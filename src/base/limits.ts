@@ -39,6 +39,8 @@ export const limits = {
   peerPingIntervalMs: 1000,
   peerSilenceMsMax: 5000,
   peerCloseMsMax: 1000,
+  /** One try to connect to a lane of another process. */
+  peerConnectMs: 2000,
   /** Commands that one lane has accepted and not yet answered. More: OVERLOADED, at once. */
   laneCommandsInFlightMax: 4096,
   /** Commands that wait for one partition's next record. More: OVERLOADED, at once. */
@@ -78,12 +80,17 @@ export const limits = {
 
   /** Lanes of all units of one grid. One more: ROSTER_FULL. */
   rosterSlotsMax: 256,
+  /** Slots that are read first; each read that finds no empty one is followed by twice as many. */
+  rosterReadSlots: 32,
+  /** A lane tries so long to get a slot, then says what the store said. */
+  rosterJoinMsMax: 10_000,
   /** A lane says that it lives; another that has seen no new heartbeat for so long may doubt it. */
   heartbeatMs: 150,
   heartbeatStillMs: 600,
   /** A lane joins for so long before partitions are given to it: those of one start come together. */
   joinSettleMs: 250,
-  /** A lane that keeps joining waits longer each time, up to this. */
+  /** A lane that joins more often than that waits longer each time, up to this. */
+  joinsAtOnceMax: 3,
   joinDelayMsMax: 60_000,
   /** A lane that lives and cannot be reached for so long: commands to it are answered so. */
   peerUnreachableMs: 1000,
