@@ -29,6 +29,7 @@ export const failureKinds = {
   LANE_LOST: "unknown",
   PEER_UNREACHABLE: "retryable",
   PEER_REFUSED: "terminal",
+  PEER_GONE: "terminal",
   SHUTTING_DOWN: "retryable",
   POISON: "terminal",
   COMMAND_STALE: "unknown",

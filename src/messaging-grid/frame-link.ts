@@ -5,8 +5,11 @@
 export interface FrameLinkListener {
   /** One batch as the peer sent it, in its order. */
   onBatch(batch: Uint8Array): void;
-  /** Once, whoever closed and for whatever reason; no batch comes after it. */
-  onClose(): void;
+  /**
+   * Once, whoever closed and for whatever reason; no batch comes after it. "silent": nothing was
+   * heard of the peer for `limits.peerSilenceMsMax`, so that it may be frozen, or cut off.
+   */
+  onClose(why?: "silent"): void;
 }
 
 export interface FrameLink {

@@ -5,9 +5,13 @@
 //
 // A batch is one format byte, then plain msgpack values (any library reads them): first the time
 // that the batch waited (u32, microseconds, always 5 bytes), then messages, each an array:
-//   [0, number, partition, deadlineUs, ack, correlationId, command, input]   request
-//   [1, number, value]                                                       answer
-//   [2, number, code, message]                                               failure
+//   [0, number, partition, deadlineUs, ack, correlationId, command, input,
+//       read, idempotencyKey, sender, senderNumber, confirmed, attempt]       request
+//   [1, number, value]                                                        answer
+//   [2, number, code, message]                                                failure
+//   [3, kind, partition, epoch]                                               notice
+// A request may end behind `input` (the first version's did) or behind `idempotencyKey` (it has no
+// origin then).
 // A deadline counts from the first message of the batch, so that the waiting time, which is known
 // only when the batch leaves, is stated once for all of them.
 // Invariants (docs/invariants.md):
@@ -38,12 +42,25 @@ export interface CommandRequest {
   /** What remains until the caller stops waiting. */
   readonly deadlineMs: number;
   readonly ack: "memory" | "journal";
+  readonly read: "local" | "linearizable";
+  /** null: the command has no number, and a repeat of it would be another command. */
+  readonly origin: CommandOrigin | null;
+  /** The client's own name for this request. */
+  readonly idempotencyKey: string | null;
   readonly correlationId: string | null;
+}
+
+/** What a lane tells others of a partition of its own, so that they need not wait for its card. */
+export interface Notice {
+  readonly kind: "serving" | "released";
+  readonly partition: number;
+  readonly epoch: number;
 }
 
 export type Message =
   | { readonly kind: "request"; readonly number: number; readonly request: CommandRequest }
-  | { readonly kind: "answer"; readonly number: number; readonly outcome: Outcome<Value> };
+  | { readonly kind: "answer"; readonly number: number; readonly outcome: Outcome<Value> }
+  | { readonly kind: "notice"; readonly notice: Notice };
 
 export type AddResult = "added" | "full" | "tooLarge" | "unencodable";
 
@@ -51,7 +68,8 @@ const batchFormat = 1;
 const batchHeaderBytes = 6;
 const uint32Token = 0xce;
 const uint32Max = 0xffff_ffff;
-const kinds = { request: 0, answer: 1, failure: 2 } as const;
+const kinds = { request: 0, answer: 1, failure: 2, notice: 3 } as const;
+const noticeKinds = ["serving", "released"] as const;
 const failureMessageLengthMax = 1024;
 /** A writer's buffer begins so, and does not stay larger than this between two batches. */
 const writerBytesMin = 4 * 1024;
@@ -89,19 +107,29 @@ export class BatchWriter {
     roomBytes: number,
   ): AddResult {
     if (roomBytes <= 0) return "full"; // not worth encoding
-    return this.#add(
-      [
-        kinds.request,
-        number,
-        request.partition,
-        Math.min(Math.round(deadlineMs * 1000), uint32Max),
-        request.ack === "memory" ? 0 : 1,
-        request.correlationId,
-        request.command,
-        request.input,
-      ],
-      roomBytes,
-    );
+    const message: unknown[] = [
+      kinds.request,
+      number,
+      request.partition,
+      Math.min(Math.round(deadlineMs * 1000), uint32Max),
+      request.ack === "memory" ? 0 : 1,
+      request.correlationId,
+      request.command,
+      request.input,
+      request.read === "local" ? 0 : 1,
+      request.idempotencyKey,
+    ];
+    const { origin } = request;
+    if (origin !== null) {
+      message.push(origin.sender, origin.number, origin.confirmed, origin.attempt);
+    }
+    return this.#add(message, roomBytes);
+  }
+
+  /** Adds a notice; it is small, and always gets there. */
+  addNotice({ kind, partition, epoch }: Notice): void {
+    const message = [kinds.notice, noticeKinds.indexOf(kind), partition, epoch];
+    this.#add(message, Infinity);
   }
 
   /**
@@ -195,6 +223,7 @@ export function decodeBatch(batch: Uint8Array): Message[] | null {
 
 function messageOf(values: readonly unknown[], waitedUs: number): Message | null {
   const [kind, number] = values;
+  if (kind === kinds.notice) return noticeOf(values);
   if (typeof number !== "number") return null;
   switch (kind) {
     case kinds.request: {
@@ -213,22 +242,55 @@ function messageOf(values: readonly unknown[], waitedUs: number): Message | null
   }
 }
 
+/** Lengths of a request: the first version's, one without an origin, and one with. */
+const requestLengths = { first: 8, plain: 10, numbered: 14 } as const;
+
 function requestOf(values: readonly unknown[], waitedUs: number): CommandRequest | null {
-  if (values.length !== 8) return null;
+  const { first, plain, numbered } = requestLengths;
+  const { length } = values;
+  if (length !== first && length !== plain && length !== numbered) return null;
   const [, , partition, deadlineUs, ack, correlationId, command, input] = values;
-  if (typeof partition !== "number" || typeof deadlineUs !== "number") return null;
-  if (!Number.isInteger(partition) || partition < 0) return null;
-  if (!(deadlineUs >= 0) || (ack !== 0 && ack !== 1)) return null;
+  const [read, idempotencyKey] = length === first ? [0, null] : values.slice(first, plain);
+  if (!isCount(partition) || typeof deadlineUs !== "number" || !(deadlineUs >= 0)) return null;
+  if ((ack !== 0 && ack !== 1) || (read !== 0 && read !== 1)) return null;
   if (typeof command !== "string") return null;
-  if (correlationId !== null && typeof correlationId !== "string") return null;
+  if (!isStringOrNull(correlationId) || !isStringOrNull(idempotencyKey)) return null;
+  const origin = length === numbered ? originOf(values) : null;
+  if (length === numbered && origin === null) return null;
   return {
     command,
     input: input as Value,
     partition,
     deadlineMs: Math.max(0, deadlineUs - waitedUs) / 1000,
     ack: ack === 0 ? "memory" : "journal",
+    read: read === 0 ? "local" : "linearizable",
+    origin,
+    idempotencyKey,
     correlationId,
   };
+}
+
+function originOf(values: readonly unknown[]): CommandOrigin | null {
+  const [sender, number, confirmed, attempt] = values.slice(requestLengths.plain);
+  if (typeof sender !== "string") return null;
+  if (!isCount(number) || !isCount(confirmed) || !isCount(attempt)) return null;
+  return { sender, number, confirmed, attempt };
+}
+
+function noticeOf(values: readonly unknown[]): Message | null {
+  const [, which, partition, epoch] = values;
+  const kind = isCount(which) ? noticeKinds[which] : undefined;
+  if (values.length !== 4 || kind === undefined) return null;
+  if (!isCount(partition) || !isCount(epoch) || epoch === 0) return null;
+  return { kind: "notice", notice: { kind, partition, epoch } };
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isStringOrNull(value: unknown): value is string | null {
+  return value === null || typeof value === "string";
 }
 
 function failureOf(values: readonly unknown[]): Outcome<Value> | null {

@@ -5,10 +5,11 @@
 // later), when a tick ends and which link is the peer's present one (messenger.ts).
 // Invariants (docs/invariants.md):
 //   M1. Every call is answered exactly once: by the peer, by a limit, or by the link's end.
-//   M2. Calls arrive in the order they were sent, and so do answers: the receiver checks that
-//       calls are numbered without a gap.
-//   M3. When a link ends, all calls that wait for its peer are answered LANE_LOST, and later ones
-//       at once; a late answer of ours is dropped, because the peer has answered its caller.
+//   M2. Calls and notices arrive in the order they were sent, and so do answers: the receiver
+//       checks that calls are numbered without a gap.
+//   M3. When a link ends, all calls that wait for its peer are answered: LANE_LOST, or
+//       PEER_UNREACHABLE where they had not left yet, as later ones are at once; a late answer of
+//       ours is dropped, because the peer has answered its caller.
 //   M4. At a limit there is an answer, and nothing else is harmed.
 //   M5. A malformed batch ends the link, and nothing of it takes effect.
 import { assert } from "../base/assert.ts";
@@ -16,7 +17,13 @@ import type { Clock } from "../base/clock.ts";
 import { failed, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { Value } from "../grid/log-record.ts";
-import { BatchWriter, decodeBatch, type CommandRequest, type Message } from "./frames.ts";
+import {
+  BatchWriter,
+  decodeBatch,
+  type CommandRequest,
+  type Message,
+  type Notice,
+} from "./frames.ts";
 import type { FrameLink } from "./frame-link.ts";
 
 /** Called exactly once with what became of a call. */
@@ -25,6 +32,8 @@ export type Respond = (outcome: Outcome<Value>) => void;
 export interface PeerChannelEvents {
   /** A command of the peer's; `respond` may be called at once or at any time later. */
   onRequest(peer: number, request: CommandRequest, respond: Respond): void;
+  /** What the peer says of a partition of its own. */
+  onNotice(peer: number, notice: Notice): void;
   /** Something waits for `flush`; said once until then. */
   onWaiting(channel: PeerChannel): void;
   onLost(channel: PeerChannel): void;
@@ -38,6 +47,8 @@ export class PeerChannel {
   readonly #writer = new BatchWriter();
   #pending = new Map<number, Respond>();
   #lastSent = 0;
+  /** The last call that was given to the link. */
+  #lastFlushed = 0;
   #lastReceived = 0;
   /** While something waits: when the first of it came, and what the link held then. */
   #waiting = false;
@@ -67,7 +78,7 @@ export class PeerChannel {
   send(request: CommandRequest, respond: Respond): void {
     assert(request.deadlineMs >= 0, "a call has a deadline");
     if (this.#lost) {
-      respond(failed("LANE_LOST", `lane ${String(this.peer)} is gone`));
+      respond(failed("PEER_UNREACHABLE", `lane ${String(this.peer)} is gone`));
       return;
     }
     if (this.#pending.size >= limits.peerCallsPendingMax) {
@@ -101,9 +112,17 @@ export class PeerChannel {
     }
   }
 
+  /** Sends a notice with the next batch, behind the calls that were sent before it (M2). */
+  tell(notice: Notice): void {
+    if (this.#lost) return;
+    this.#beginWaiting();
+    this.#writer.addNotice(notice);
+  }
+
   /** Gives all that waits to the link. */
   flush(): void {
     this.#waiting = false;
+    this.#lastFlushed = this.#lastSent;
     if (this.#lost || this.#writer.waitingBytes === 0) return;
     const waitedMs = this.#clock.monotonicMs() - this.#waitingSinceMs;
     for (const batch of this.#writer.take(waitedMs)) this.#link.send(batch);
@@ -142,16 +161,26 @@ export class PeerChannel {
   #dispatch(messages: readonly Message[]): void {
     for (const message of messages) {
       if (this.#lost) return; // an answer before this one led to it
-      if (message.kind === "answer") this.#settle(message.number, message.outcome);
-      else this.#events.onRequest(this.peer, message.request, this.#answerer(message.number));
+      switch (message.kind) {
+        case "answer":
+          this.#settle(message.number, message.outcome);
+          break;
+        case "request":
+          this.#events.onRequest(this.peer, message.request, this.#answerer(message.number));
+          break;
+        case "notice":
+          this.#events.onNotice(this.peer, message.notice);
+          break;
+      }
     }
   }
 
   // Before anything takes effect (M5): calls follow one another (M2), answers are waited for (M1).
   #inOrder(messages: readonly Message[]): boolean {
     let last = this.#lastReceived;
-    for (const { kind, number } of messages) {
-      if (kind === "request" ? number !== ++last : !this.#pending.has(number)) return false;
+    for (const message of messages) {
+      if (message.kind === "request" && message.number !== ++last) return false;
+      if (message.kind === "answer" && !this.#pending.has(message.number)) return false;
     }
     this.#lastReceived = last;
     return true;
@@ -185,8 +214,11 @@ export class PeerChannel {
     this.#events.onLost(this);
     const pending = this.#pending;
     this.#pending = new Map();
-    const line = `lane ${String(this.peer)} is lost, and the command may have happened: ${why}`;
-    const outcome = failed("LANE_LOST", line);
-    for (const respond of pending.values()) respond(outcome);
+    const lane = `lane ${String(this.peer)} is lost`;
+    const maybe = failed("LANE_LOST", `${lane}, and the command may have happened: ${why}`);
+    const never = failed("PEER_UNREACHABLE", `${lane}, and the command was not sent: ${why}`);
+    for (const [number, respond] of pending) {
+      respond(number <= this.#lastFlushed ? maybe : never);
+    }
   }
 }

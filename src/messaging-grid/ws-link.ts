@@ -17,8 +17,11 @@ export const wsOptions = {
   skipUTF8Validation: true, // text is refused anyway
 };
 
-/** Names the peer that connects, by its lane's number. */
-export const peerHeader = "x-orrery-peer";
+/** Who connects: its slot and its incarnation. */
+export const helloHeader = "x-orrery-hello";
+/** Whom it wants there, and who answers: an incarnation. */
+export const wantedHeader = "x-orrery-wanted";
+export const answeredHeader = "x-orrery-answered";
 
 export class WsLink implements FrameLink {
   readonly #socket: WebSocket;
@@ -27,6 +30,7 @@ export class WsLink implements FrameLink {
   #patience: TimerHandle | null = null;
   #pingsUnheard = 0;
   #ended = false;
+  #isSilent = false;
   #listener: FrameLinkListener | null = null;
 
   /** `socket` is open, and nothing has been read from it yet. */
@@ -56,7 +60,7 @@ export class WsLink implements FrameLink {
     assert(this.#listener === null, "a link is started once");
     this.#listener = listener;
     if (this.#ended) {
-      listener.onClose();
+      this.#tellEnd(listener);
       return;
     }
     this.#socket.on("message", (data: RawData, isBinary: boolean) => {
@@ -85,6 +89,7 @@ export class WsLink implements FrameLink {
   #ping(): void {
     const silentMs = this.#pingsUnheard * limits.peerPingIntervalMs;
     if (silentMs >= limits.peerSilenceMsMax) {
+      this.#isSilent = true;
       this.#socket.terminate();
       return;
     }
@@ -96,6 +101,11 @@ export class WsLink implements FrameLink {
     this.#ended = true;
     this.#pings.cancel();
     this.#patience?.cancel();
-    this.#listener?.onClose();
+    if (this.#listener !== null) this.#tellEnd(this.#listener);
+  }
+
+  #tellEnd(listener: FrameLinkListener): void {
+    if (this.#isSilent) listener.onClose("silent");
+    else listener.onClose();
   }
 }
