@@ -118,6 +118,11 @@ export class PartitionLog<E extends CommandEntry> {
     return this.#inFlight.length + this.#waiting.length;
   }
 
+  /** Commands in the append that is out: the oldest of those not yet settled. */
+  get inFlight(): number {
+    return this.#inFlight.length;
+  }
+
   /** Since when the store has said nothing definite to what is out, and why; null: it answers. */
   get silence(): StoreSilence | null {
     return this.#silence;

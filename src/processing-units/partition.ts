@@ -1,28 +1,22 @@
 // Partition: runs the commands of one partition in memory, and answers when they are journaled.
-// Owns: one partition's life in one lane, from claim to hand-over; its memory and its log.
-// Does not own: which lane owns it (ownership.ts), the log's protocol (grid), SQL (data-pump); who
-// waits for which entry (partition-pending.ts), how handlers run (command-run.ts), what is known
-// of repeated commands (replies.ts, requests.ts), whether what was loaded may be served
-// (partition-doubt.ts).
+// Owns: one partition's life in one lane, from claim to hand-over; its log.
+// Does not own: which lane owns it (ownership.ts), the log's protocol (grid), SQL (data-pump); what
+// becomes of each command (partition-commands.ts).
 // Invariants (docs/invariants.md):
 //   P2. Memory is the fold of the partition's changes in order.
-//   P3. An answer leaves only when every change that it could have seen is journaled.
 //   P4. A partition that stops forgets its memory, and answers all that waited.
-//   P5. A number takes effect at most once; a repeat that meets its own command waits for it.
-//   P8. A linearizable read is answered by an append that was first sent after it arrived.
-//   P9. After its release nothing is written under an epoch, and before it all that ran is.
+//   P9. Once it leaves nothing more is run; what ran is journaled before it is released, and
+//       nothing is written under its epoch after that.
 //   P10. What was loaded is served only if it can be all that was acknowledged, and if the lanes
 //        before did not die of it (partition-doubt.ts).
-//   P11. A command that poisonAttempts owners died of is refused, never run.
 import { AssertionError } from "../base/assert.ts";
 import { BoundedQueue } from "../base/bounded-queue.ts";
-import type { Clock } from "../base/clock.ts";
-import { failed, failure, FailureError, ok, type Failure, type Outcome } from "../base/failure.ts";
+import { failed, failure, type Failure, type Outcome } from "../base/failure.ts";
+import type { FailureCode } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
-import type { Random } from "../base/random.ts";
-import type { Timers } from "../base/timers.ts";
+import type { TimerHandle, Timers } from "../base/timers.ts";
 import type { GridIdentity } from "../grid/grid-directory.ts";
-import { entriesOf, type Change, type CommandEntry, type Value } from "../grid/log-record.ts";
+import type { Value } from "../grid/log-record.ts";
 import { everyRule } from "../grid/log-rules.ts";
 import type { AppendFate } from "../grid/log-state.ts";
 import {
@@ -31,24 +25,12 @@ import {
   type PartitionLogListener,
 } from "../grid/partition-log.ts";
 import type { ByteMap } from "../grid/store.ts";
-import type { Application } from "./application.ts";
-import { PartitionMemory } from "./partition-memory.ts";
-import type { PartitionRequest, Respond } from "./partition-request.ts";
-import { BufferedTransaction } from "./transaction.ts";
+import { PartitionCommands, type PartitionCommandsOptions } from "./partition-commands.ts";
+import { EmptyClaims, lessThanAcknowledged } from "./partition-doubt.ts";
+import type { PartitionMemory } from "./partition-memory.ts";
+import type { PendingEntry } from "./partition-pending.ts";
+import type { PartitionRequest } from "./partition-request.ts";
 import type { PartitionPhase } from "./unit-status.ts";
-
-/** An answer that may tell of changes which are not journaled yet. */
-interface Follower {
-  readonly respond: Respond;
-  readonly outcome: Outcome<Value>;
-}
-
-/** A command that ran and is not yet journaled, with those behind it that changed nothing. */
-interface PendingEntry extends CommandEntry {
-  readonly respond: Respond | null;
-  readonly result: Value;
-  followers: Follower[] | null;
-}
 
 /** What the lane is told of a partition. */
 export interface PartitionEvents {
@@ -61,55 +43,57 @@ export interface PartitionEvents {
   stopped(partition: Partition, reason: Failure): void;
 }
 
-export interface PartitionOptions {
-  readonly partition: number;
-  readonly application: Application;
+export interface PartitionOptions extends PartitionCommandsOptions {
   readonly identity: GridIdentity;
   readonly lane: string;
   /** Unique among all lanes that ever lived. */
   readonly incarnation: string;
   readonly map: ByteMap;
-  readonly clock: Clock;
   readonly timers: Timers;
-  readonly random: Random;
   readonly events: PartitionEvents;
   /** The last position that the roster says was acknowledged; 0 where it says nothing. */
   acknowledged(): number;
-  /** False while the lane may be taken for dead: reads must prove that it still owns. */
-  mayServeLocal(): boolean;
-  /** True while nothing may be added to the grid. */
-  isFull(): boolean;
 }
 
-// A partition that stops this often without serving a minute in between halts, with an alarm:
-// whatever stops it would stop it again.
-const stopsMax = 4;
+// A partition that stops often without serving a minute in between halts, with an alarm: whatever
+// stops it would stop it again.
 const stopsForgottenMs = 60_000;
 const reopenMsMin = 20;
+
+/** Reasons that leave the partition to another lane, or to nobody. All others need a person. */
+const goneCodes: ReadonlySet<FailureCode> = new Set<FailureCode>([
+  "NOT_OWNER",
+  "CLAIM_BEATEN",
+  "DATABASE_FENCED",
+  "SHUTTING_DOWN",
+]);
 
 export class Partition {
   readonly number: number;
   readonly #options: PartitionOptions;
   readonly #starting = new BoundedQueue<PartitionRequest>(limits.partitionCommandsWaitingMax);
-  #memory: PartitionMemory;
+  readonly #emptyClaims = new EmptyClaims();
   #log: PartitionLog<PendingEntry>;
+  #commands: PartitionCommands;
   #phase: PartitionPhase = "starting";
   #reason: Failure | null = null;
+  /** The log may hold too little; the next append tells whether this lane still owns it at all. */
+  #doubt: Failure | null = null;
+  /** Between two logs: the next is opened then. */
+  #reopening: TimerHandle | null = null;
+  #isReleasing = false;
   #attempt = 0;
   #stops = 0;
   #servingSinceMs = 0;
   #timeMs = 0;
   #epoch = 0;
   #journaled = 0;
-  #last: PendingEntry | null = null;
-  #followers = 0;
   #closed = false;
 
   constructor(options: PartitionOptions) {
     this.number = options.partition;
     this.#options = options;
-    this.#memory = new PartitionMemory(options.application.spaces);
-    this.#log = this.#newLog();
+    [this.#log, this.#commands] = this.#newLog();
   }
 
   get phase(): PartitionPhase {
@@ -135,6 +119,11 @@ export class Partition {
     return this.#log;
   }
 
+  /** What it keeps, ahead of the log by what waits for the next record; new after each start. */
+  get memory(): PartitionMemory {
+    return this.#commands.state.memory;
+  }
+
   /** Begins to take over; commands wait meanwhile. */
   open(): void {
     this.#log.open();
@@ -142,45 +131,64 @@ export class Partition {
 
   /** Entries of a space as they are in memory now. */
   entries(space: string): Iterable<[string, Value]> {
-    return this.#phase === "serving" ? this.#memory.entries(space) : [];
+    return this.#phase === "serving" ? this.#commands.state.memory.entries(space) : [];
   }
 
   /** Runs a command, or lets it wait while the partition starts. Responds exactly once. */
   execute(request: PartitionRequest): void {
-    const silence = this.#phase === "halted" ? null : this.#silence();
-    if (silence !== null) {
-      request.respond({ ok: false, failure: silence });
+    if (this.#phase !== "serving" && this.#phase !== "starting") {
+      request.respond(this.#refusal());
       return;
     }
-    switch (this.#phase) {
-      case "serving":
-        this.#guard(() => {
-          this.#run(request);
-        });
-        break;
-      case "starting":
-        if (!this.#starting.push(request)) {
-          const where = `partition ${String(this.number)}`;
-          request.respond(failed("OVERLOADED", `too many commands wait for ${where} to start`));
-        }
-        break;
-      case "leaving":
-      case "gone":
-      case "halted":
-        request.respond(this.#halted());
-        break;
+    const silence = this.#silence();
+    if (silence !== null) {
+      request.respond({ ok: false, failure: silence });
+    } else if (this.#phase === "serving") {
+      this.#guard(() => {
+        this.#commands.run(request);
+      });
+    } else if (!this.#starting.push(request)) {
+      const where = `partition ${String(this.number)}`;
+      request.respond(failed("OVERLOADED", `too many commands wait for ${where} to start`));
     }
+  }
+
+  /**
+   * Hands the partition over: runs nothing more, journals what ran, releases. The end of it is
+   * `released`, or `stopped` where somebody else was first. One that is halted stays so.
+   */
+  leave(): void {
+    if (this.#phase === "serving") {
+      this.#phase = "leaving";
+      this.#releaseWhenJournaled();
+    } else if (this.#phase === "starting") {
+      this.#phase = "leaving";
+      this.#refuseStarting();
+      if (this.#reopening === null) return; // a claim is out: it is released when it is decided
+      this.#reopening.cancel();
+      this.#phase = "gone";
+      this.#options.events.released(this);
+    }
+  }
+
+  /** Forgets what was answered to senders that are gone for good, some of them at a time. */
+  forgetSenders(isGone: (sender: string) => boolean): void {
+    if (this.#phase !== "serving") return;
+    this.#guard(() => {
+      this.#commands.forgetSenders(isGone);
+    });
   }
 
   /** Stops for good: what is in flight becomes unknown, what waits is refused. */
   close(reason: Failure): void {
-    if (this.#phase === "halted") return;
+    if (this.#phase === "halted" || this.#phase === "gone") return;
     this.#closed = true;
     this.#log.close(reason);
-    if (this.#phase !== "starting") return;
+    if (this.#reopening === null) return;
     // Between two logs: none is open that could say that it stopped.
-    this.#phase = "halted";
+    this.#reopening.cancel();
     this.#reason = reason;
+    this.#phase = this.#phaseAfter(reason);
     this.#refuseStarting();
   }
 
@@ -195,10 +203,10 @@ export class Partition {
     return failure("GRID_UNAVAILABLE", message);
   }
 
-  #newLog(): PartitionLog<PendingEntry> {
+  #newLog(): [PartitionLog<PendingEntry>, PartitionCommands] {
     const { partition, identity, lane, incarnation, map, timers, clock } = this.#options;
     this.#attempt++;
-    return new PartitionLog<PendingEntry>({
+    const log = new PartitionLog<PendingEntry>({
       map,
       timers,
       // One time for handlers and records: no handler saw a later one than a new owner starts at.
@@ -216,86 +224,69 @@ export class Partition {
       },
       listener: this.#listener(),
     });
+    const timeMs = () => this.#reach(clock.wallMs());
+    return [log, new PartitionCommands(this.#options, log, timeMs)];
   }
 
   #listener(): PartitionLogListener<PendingEntry> {
     return {
       reset: () => {
-        this.#memory = new PartitionMemory(this.#options.application.spaces);
+        this.#commands.forget();
+        this.#emptyClaims.reset();
       },
       segment: (changes) => {
-        this.#memory.load(changes);
+        this.#commands.state.memory.loadSegment(changes);
       },
       loaded: ({ record }) => {
         this.#reach(record.timeMs);
-        if (record.body.type === "checkpoint") this.#memory.load(record.body.delta);
-        this.#memory.fold(entriesOf(record.body));
+        this.#emptyClaims.add(record);
+        this.#commands.state.fold(record.body);
       },
       serving: (claim) => {
         this.#guard(() => {
-          this.#serve(claim);
+          this.#claimed(claim);
         });
       },
       durable: (record, entries, bytes) => {
         this.#guard(() => {
-          this.#journal(record, entries, bytes);
+          this.#durable(record, entries, bytes);
         });
       },
-      stopped: (reason, inFlight, fate, waiting) => {
-        this.#stopped(reason, inFlight, fate, waiting);
+      stopped: (reason, inFlight, fate) => {
+        this.#stopped(reason, inFlight.length, fate);
       },
     };
+  }
+
+  #claimed(claim: ChainedRecord): void {
+    const { position, epoch } = claim.record;
+    this.#epoch = epoch;
+    this.#journaled = position;
+    this.#emptyClaims.add(claim.record);
+    if (this.#phase === "leaving") {
+      this.#releaseWhenJournaled();
+      return;
+    }
+    const alarm = this.#emptyClaims.alarm(this.number); // P10
+    if (alarm !== null) {
+      this.#log.close(alarm);
+      return;
+    }
+    this.#doubt = lessThanAcknowledged(this.number, position, this.#options.acknowledged());
+    if (this.#doubt === null) this.#serve(claim);
+    else this.#commands.barrier();
   }
 
   #serve(claim: ChainedRecord): void {
     this.#phase = "serving";
     this.#reason = null;
-    this.#epoch = claim.record.epoch;
-    this.#journaled = claim.record.position;
     this.#servingSinceMs = this.#options.clock.monotonicMs();
     this.#options.events.serving(this, claim);
-    for (let next = this.#starting.shift(); next !== undefined; next = this.#starting.shift()) {
-      this.#run(next);
+    while (this.phase === "serving") {
+      const next = this.#starting.shift();
+      if (next === undefined) return;
+      this.#commands.run(next);
     }
-  }
-
-  #run(request: PartitionRequest): void {
-    const { clock, application, random } = this.#options;
-    if (clock.monotonicMs() > request.deadlineAtMs) {
-      request.respond(failed("DEADLINE_EXCEEDED", "the deadline passed before the command began"));
-      return;
-    }
-    const command = application.commands[request.command];
-    if (command === undefined) {
-      request.respond(failed("COMMAND_UNKNOWN", `there is no command ${request.command}`));
-      return;
-    }
-    if (this.#log.unsettled + this.#followers >= limits.partitionCommandsWaitingMax) {
-      request.respond(failed("OVERLOADED", "too many commands wait for their partition's journal"));
-      return;
-    }
-    const tx = new BufferedTransaction({
-      partition: this.number,
-      timeMs: this.#reach(clock.wallMs()),
-      memory: this.#memory,
-      random,
-    });
-    let result: Value;
-    try {
-      result = command.handle(tx, request.input);
-      if (isPromise(result)) {
-        result.then(undefined, () => undefined); // what the rest of it does is void
-        throw new Error("a handler must be synchronous, it gave a promise");
-      }
-    } catch (error) {
-      tx.close(); // P1
-      const outcome = { ok: false, failure: handlerFailure(request.command, error) } as const;
-      this.#follow({ respond: request.respond, outcome });
-      return;
-    }
-    const { changes, bytes } = tx.close();
-    if (changes.length === 0) this.#follow({ respond: request.respond, outcome: ok(result) });
-    else this.#append(request, changes, bytes, result);
   }
 
   /** The partition's time: it never goes back, whatever the wall clock does. */
@@ -304,101 +295,78 @@ export class Partition {
     return this.#timeMs;
   }
 
-  #append(
-    request: PartitionRequest,
-    changes: readonly Change[],
-    bytes: number,
-    result: Value,
-  ): void {
-    this.#memory.apply(changes);
-    const early = request.ack === "memory";
-    const entry: PendingEntry = {
-      sender: null,
-      number: 0,
-      confirmed: 0,
-      attempt: 0,
-      changes,
-      reply: null,
-      respond: early ? null : request.respond,
-      result,
-      followers: null,
-    };
-    this.#last = entry;
-    this.#log.append(entry, bytes);
-    if (early) request.respond(ok(result));
-  }
-
-  /** P3: what it saw may still be on its way into the log; then the answer waits for it. */
-  #follow(follower: Follower): void {
-    if (this.#last === null) {
-      follower.respond(follower.outcome);
+  #durable(record: ChainedRecord, entries: readonly PendingEntry[], bytes: number): void {
+    if (this.#doubt !== null) {
+      this.#log.close(this.#doubt); // P10: the log's end is ours, and it is too short
       return;
     }
-    (this.#last.followers ??= []).push(follower);
-    this.#followers++;
-  }
-
-  #journal(record: ChainedRecord, entries: readonly PendingEntry[], bytes: number): void {
     this.#journaled = record.record.position;
-    if (entries.at(-1) === this.#last) this.#last = null;
-    for (const entry of entries) {
-      entry.respond?.(ok(entry.result));
-      if (entry.followers === null) continue;
-      this.#followers -= entry.followers.length;
-      for (const { respond, outcome } of entry.followers) respond(outcome);
-    }
+    this.#commands.journaled(entries);
     this.#options.events.journaled(this, record, bytes);
+    if (this.#phase !== "leaving") return;
+    if (record.record.body.type === "release") this.#released();
+    else this.#releaseWhenJournaled();
   }
 
-  #stopped(
-    reason: Failure,
-    inFlight: readonly PendingEntry[],
-    fate: AppendFate,
-    waiting: readonly PendingEntry[],
-  ): void {
-    const wasServing = this.#phase === "serving";
-    this.#memory = new PartitionMemory(this.#options.application.spaces); // P4
-    this.#last = null;
-    this.#followers = 0;
+  /** P9: what ran before is journaled first. */
+  #releaseWhenJournaled(): void {
+    if (this.#commands.isPending || this.#isReleasing) return;
+    this.#isReleasing = true;
+    this.#log.appendRecord(() => ({ type: "release" }));
+  }
+
+  #released(): void {
+    this.#phase = "gone";
+    this.#commands.forget();
+    this.#log.close(failure("NOT_OWNER", `partition ${String(this.number)} was handed over`));
+    this.#options.events.released(this);
+  }
+
+  #stopped(reason: Failure, inFlight: number, fate: AppendFate): void {
+    if (this.#phase === "gone") return; // released: nothing waits any more
+    this.#phase = this.#phaseAfter(reason);
     this.#reason = reason;
-    this.#phase = this.#opensAgain(reason, wasServing) ? "starting" : "halted";
-    const notApplied = failed("NOT_OWNER", `${reason.message}; nothing was changed, try again`);
-    const unknown = failed("OUTCOME_UNKNOWN", `${reason.message}; the change may have happened`);
-    for (const entry of inFlight) answerStopped(entry, fate === "unknown" ? unknown : notApplied);
-    for (const entry of waiting) answerStopped(entry, notApplied);
+    this.#doubt = null;
+    if (this.phase === "starting") this.#openLater();
+    this.#commands.stopped(reason, inFlight, fate); // P4
     this.#options.events.stopped(this, reason);
-    if (this.#phase === "starting") this.#openAgain();
-    else this.#refuseStarting();
+    if (this.phase !== "starting") this.#refuseStarting();
   }
 
-  #opensAgain(reason: Failure, wasServing: boolean): boolean {
-    if (this.#closed) return false;
-    const { clock } = this.#options;
-    const servedMs = wasServing ? clock.monotonicMs() - this.#servingSinceMs : 0;
+  #phaseAfter(reason: Failure): PartitionPhase {
+    if (goneCodes.has(reason.code)) return "gone";
+    const isBroken = reason.code === "PARTITION_STOPPED" && !this.#closed;
+    if (!isBroken) return "halted";
+    if (this.#phase === "leaving") return "gone";
+    const servedMs =
+      this.#phase === "serving" ? this.#options.clock.monotonicMs() - this.#servingSinceMs : 0;
     this.#stops = servedMs > stopsForgottenMs ? 1 : this.#stops + 1;
-    if (reason.code === "CLAIM_BEATEN") return true; // a race that somebody wins
-    return reason.code === "PARTITION_STOPPED" && this.#stops < stopsMax;
+    return this.#stops < limits.partitionStopsMax ? "starting" : "halted";
   }
 
-  #openAgain(): void {
+  #openLater(): void {
     const delayMs = reopenMsMin * 2 ** Math.min(this.#stops, 6);
-    this.#options.timers.after(delayMs, () => {
-      if (this.#closed) return;
-      this.#log = this.#newLog();
+    this.#reopening = this.#options.timers.after(delayMs, () => {
+      this.#reopening = null;
+      [this.#log, this.#commands] = this.#newLog();
       this.#log.open();
     });
   }
 
   #refuseStarting(): void {
     for (let next = this.#starting.shift(); next !== undefined; next = this.#starting.shift()) {
-      next.respond(this.#halted());
+      next.respond(this.#refusal());
     }
   }
 
-  #halted(): Outcome<never> {
+  #refusal(): Outcome<never> {
     if (this.#reason?.code === "SHUTTING_DOWN") return { ok: false, failure: this.#reason };
-    const why = this.#reason?.message ?? "";
-    return failed("PARTITION_HALTED", `partition ${String(this.number)} does not serve: ${why}`);
+    const where = `partition ${String(this.number)}`;
+    if (this.#phase === "halted") {
+      const why = this.#reason?.message ?? "";
+      return failed("PARTITION_HALTED", `${where} does not serve: ${why}`);
+    }
+    return failed("NOT_OWNER", `${where} moves to another lane; nothing was changed, try again`);
   }
 
   /** A broken assertion stops this partition, not the lane: its memory is not to be trusted. */
@@ -411,26 +379,4 @@ export class Partition {
       this.#log.close(failure("PARTITION_STOPPED", message));
     }
   }
-}
-
-function answerStopped(entry: PendingEntry, outcome: Outcome<never>): void {
-  entry.respond?.(outcome);
-  if (entry.followers === null) return;
-  const nothing = failed("NOT_OWNER", "the partition stopped before what was read was journaled");
-  for (const follower of entry.followers) follower.respond(nothing);
-}
-
-function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    "then" in value &&
-    typeof value.then === "function"
-  );
-}
-
-function handlerFailure(command: string, error: unknown): Failure {
-  if (error instanceof FailureError) return error.failure;
-  const message = error instanceof Error ? error.message : String(error);
-  return failure("HANDLER_FAILED", `command ${command} failed: ${message}`);
 }

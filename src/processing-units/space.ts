@@ -18,7 +18,10 @@ export interface Space<V extends Entry = Entry> {
   readonly example?: V;
 }
 
-/** Declares a space. `writeOnly` without a table would keep nothing anywhere. */
+/**
+ * Declares a space. `writeOnly` without a table would keep nothing anywhere. Names that begin with
+ * "$" are the engine's own (internal-spaces.ts).
+ */
 export function space<V extends Entry>(options: {
   name: string;
   writeOnly?: boolean;
@@ -26,6 +29,7 @@ export function space<V extends Entry>(options: {
 }): Space<V> {
   const writeOnly = options.writeOnly ?? false;
   const table = options.table ?? null;
+  assert(!options.name.startsWith("$"), `the name of space ${options.name} begins with "$"`);
   assert(!writeOnly || table !== null, `write-only space ${options.name} needs a table`);
   return { name: options.name, writeOnly, table };
 }

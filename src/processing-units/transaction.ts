@@ -17,6 +17,13 @@ import { freezeValue, textProblem } from "./value.ts";
 const entryBytes = 64; // framing of one command's entry and of one change, generously
 const linearChanges = 16;
 
+export interface TransactionOptions {
+  readonly partition: number;
+  readonly timeMs: number;
+  readonly memory: PartitionMemory;
+  readonly random: Random;
+}
+
 export class BufferedTransaction implements Transaction {
   readonly partition: number;
   readonly timeMs: number;
@@ -28,12 +35,7 @@ export class BufferedTransaction implements Transaction {
   #bytes = entryBytes;
   #open = true;
 
-  constructor(options: {
-    partition: number;
-    timeMs: number;
-    memory: PartitionMemory;
-    random: Random;
-  }) {
+  constructor(options: TransactionOptions) {
     this.partition = options.partition;
     this.timeMs = options.timeMs;
     this.#memory = options.memory;

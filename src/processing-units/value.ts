@@ -9,7 +9,6 @@
 import { failure, FailureError } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { Value } from "../grid/log-record.ts";
-import type { Entry } from "./space.ts";
 
 const numberBytes = 9;
 const headerBytes = 5;
@@ -98,7 +97,7 @@ function walk(value: unknown, path: string, depth: number): number {
  * encoded bytes. A -0 inside becomes 0. Throws FailureError (HANDLER_FAILED) where it is not
  * plain data.
  */
-export function freezeValue(value: Entry): number {
+export function freezeValue(value: Value): number {
   return walk(value, "", 1);
 }
 

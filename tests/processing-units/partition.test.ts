@@ -6,98 +6,17 @@ import { AssertionError } from "../../src/base/assert.ts";
 import { systemClock, type Clock } from "../../src/base/clock.ts";
 import { failed, failure, type Outcome } from "../../src/base/failure.ts";
 import { limits } from "../../src/base/limits.ts";
-import { seededRandom } from "../../src/base/random.ts";
-import { systemTimers } from "../../src/base/timers.ts";
-import type { GridIdentity } from "../../src/grid/grid-directory.ts";
-import { generationMapName, recordKey } from "../../src/grid/grid-keys.ts";
+import { recordKey } from "../../src/grid/grid-keys.ts";
 import type { Value } from "../../src/grid/log-record.ts";
 import type { ByteMap } from "../../src/grid/store.ts";
 import { command, space, type Application } from "../../src/processing-units/application.ts";
-import { Partition, type PartitionEvents } from "../../src/processing-units/partition.ts";
-import { counterApplication } from "../support/counter-application.ts";
 import { HeldMap } from "../support/held-map.ts";
-import { newMemoryGrid } from "../support/memory-grid.ts";
-
-async function newGrid() {
-  const { store, identity } = await newMemoryGrid(1);
-  return { identity, map: store.map(generationMapName(1)) };
-}
-
-interface Opened {
-  readonly partition: Partition;
-  readonly served: Promise<void>;
-  readonly halted: Promise<string>;
-}
-
-let incarnations = 0;
-
-function open(
-  grid: { identity: GridIdentity; map: ByteMap },
-  events: Partial<PartitionEvents> = {},
-  options: { application?: Application; clock?: Clock } = {},
-): Opened {
-  const serving = Promise.withResolvers<void>();
-  const halting = Promise.withResolvers<string>();
-  const partition = new Partition({
-    partition: 0,
-    application: counterApplication,
-    identity: grid.identity,
-    lane: "lane-0",
-    incarnation: String(incarnations++),
-    map: grid.map,
-    clock: systemClock,
-    timers: systemTimers,
-    random: seededRandom(incarnations),
-    events: {
-      serving: () => {
-        serving.resolve();
-      },
-      journaled: () => undefined,
-      released: () => undefined,
-      stopped: (which, reason) => {
-        if (which.phase === "halted") halting.resolve(reason.code);
-      },
-      ...events,
-    },
-    acknowledged: () => 0,
-    mayServeLocal: () => true,
-    isFull: () => false,
-    ...options,
-  });
-  partition.open();
-  return { partition, served: serving.promise, halted: halting.promise };
-}
-
-function run(
-  partition: Partition,
-  name: string,
-  input: Value,
-  options: { ack?: "memory" | "journal"; deadlineAtMs?: number } = {},
-): Promise<Outcome<Value>> {
-  return new Promise((respond) => {
-    const { ack = "journal", deadlineAtMs = Number.POSITIVE_INFINITY } = options;
-    partition.execute({
-      command: name,
-      input,
-      ack,
-      read: "local",
-      origin: null,
-      keepsReply: true,
-      idempotencyKey: null,
-      deadlineAtMs,
-      respond,
-    });
-  });
-}
-
-function code(outcome: Outcome<Value>): string {
-  return outcome.ok ? `value ${JSON.stringify(outcome.value)}` : outcome.failure.code;
-}
+import { code, newPartitionGrid, openPartition, run } from "../support/partition-kit.ts";
 
 test("P3: an answer leaves only when its change is journaled, a read's when what it saw is", async () => {
-  const grid = await newGrid();
+  const grid = await newPartitionGrid();
   const held = new HeldMap(grid.map);
-  const { partition, served } = open({ ...grid, map: held });
+  const { partition, served } = openPartition({ ...grid, map: held });
   await served;
   held.hold("putIfAbsent");
   const answered: string[] = [];
@@ -112,10 +31,10 @@ test("P3: an answer leaves only when its change is journaled, a read's when what
 });
 
 test("P3: what arrives while an append is in flight leaves together in the next record", async () => {
-  const grid = await newGrid();
+  const grid = await newPartitionGrid();
   const held = new HeldMap(grid.map);
   const positions: number[] = [];
-  const { partition, served } = open(
+  const { partition, served } = openPartition(
     { ...grid, map: held },
     { journaled: (_partition, { record }) => positions.push(record.position) },
   );
@@ -131,7 +50,7 @@ test("P3: what arrives while an append is in flight leaves together in the next 
 });
 
 test("P1: a handler that throws, or gives a promise, changes nothing", async () => {
-  const { partition, served } = open(await newGrid());
+  const { partition, served } = openPartition(await newPartitionGrid());
   await served;
   await run(partition, "add", { key: "a", by: 5 });
   expect(code(await run(partition, "add", { key: "a", by: 13 }))).toBe("HANDLER_FAILED");
@@ -141,12 +60,12 @@ test("P1: a handler that throws, or gives a promise, changes nothing", async () 
 });
 
 test("P2: a new owner's memory is the fold of the log; the old owner stops, not applied", async () => {
-  const grid = await newGrid();
-  const old = open(grid);
+  const grid = await newPartitionGrid();
+  const old = openPartition(grid);
   await old.served;
   await run(old.partition, "add", { key: "a", by: 2 });
   await run(old.partition, "add", { key: "b", by: 3 });
-  const fresh = open(grid);
+  const fresh = openPartition(grid);
   await fresh.served;
   expect([...fresh.partition.entries("counts")]).toEqual([
     ["a", { count: 2 }],
@@ -154,16 +73,17 @@ test("P2: a new owner's memory is the fold of the log; the old owner stops, not 
   ]);
   // P4: the claim beats the old owner's next append, and head proves that it was not applied.
   expect(code(await run(old.partition, "add", { key: "a", by: 1 }))).toBe("NOT_OWNER");
-  expect(await old.halted).toBe("NOT_OWNER");
-  expect(code(await run(old.partition, "add", { key: "a", by: 1 }))).toBe("PARTITION_HALTED");
+  expect(await old.ended).toBe("NOT_OWNER");
+  expect(old.partition.phase).toBe("gone");
+  expect(code(await run(old.partition, "add", { key: "a", by: 1 }))).toBe("NOT_OWNER");
   expect([...old.partition.entries("counts")]).toEqual([]);
   expect(code(await run(fresh.partition, "read", { key: "a" }))).toBe("value 2");
 });
 
 test("P4: closing answers what is in flight with unknown, what waits with not applied", async () => {
-  const grid = await newGrid();
+  const grid = await newPartitionGrid();
   const held = new HeldMap(grid.map);
-  const { partition, served } = open({ ...grid, map: held });
+  const { partition, served } = openPartition({ ...grid, map: held });
   await served;
   held.hold("putIfAbsent");
   const inFlight = run(partition, "add", { key: "a", by: 1 });
@@ -180,9 +100,9 @@ test("P4: closing answers what is in flight with unknown, what waits with not ap
 });
 
 test("P3: a refusal that may come from what is not journaled waits for it, too", async () => {
-  const grid = await newGrid();
+  const grid = await newPartitionGrid();
   const held = new HeldMap(grid.map);
-  const { partition, served } = open({ ...grid, map: held });
+  const { partition, served } = openPartition({ ...grid, map: held });
   await served;
   held.hold("putIfAbsent");
   const answered: string[] = [];
@@ -196,9 +116,9 @@ test("P3: a refusal that may come from what is not journaled waits for it, too",
 });
 
 test("E2: reads behind a journal that hangs are refused at the limit, and none later", async () => {
-  const grid = await newGrid();
+  const grid = await newPartitionGrid();
   const held = new HeldMap(grid.map);
-  const { partition, served } = open({ ...grid, map: held });
+  const { partition, served } = openPartition({ ...grid, map: held });
   await served;
   for (let round = 0; round < 2; round++) {
     held.hold("putIfAbsent");
@@ -214,14 +134,14 @@ test("E2: reads behind a journal that hangs are refused at the limit, and none l
 });
 
 test("P4: a partition that is closed while it waits to open again refuses what waits", async () => {
-  const { partition, served } = open(await newGrid());
+  const { partition, served } = openPartition(await newPartitionGrid());
   await served;
   partition.log.close(failure("PARTITION_STOPPED", "planted"));
   expect(partition.phase).toBe("starting");
   const waiting = run(partition, "read", { key: "a" });
   partition.close(failure("SHUTTING_DOWN", "stopping"));
   expect(code(await waiting)).toBe("SHUTTING_DOWN");
-  expect(partition.phase).toBe("halted");
+  expect(partition.phase).toBe("gone");
 });
 
 const things = space<{ n: number }>({ name: "things" });
@@ -259,11 +179,11 @@ const careless: Application = {
 };
 
 test("P2: what was loaded from the log cannot be changed, just as what was put", async () => {
-  const grid = await newGrid();
-  const first = open(grid, {}, { application: careless });
+  const grid = await newPartitionGrid();
+  const first = openPartition(grid, {}, { application: careless });
   await first.served;
   await run(first.partition, "put", {});
-  const second = open(grid, {}, { application: careless });
+  const second = openPartition(grid, {}, { application: careless });
   await second.served;
   expect(code(await run(second.partition, "mutate", {}))).toBe("HANDLER_FAILED");
   expect([...second.partition.entries("things")]).toEqual([["a", { n: 1 }]]);
@@ -271,32 +191,36 @@ test("P2: what was loaded from the log cannot be changed, just as what was put",
 
 test("P1: what a handler does after it gave a promise is void, and harms nobody", async () => {
   // An unhandled rejection would fail this test, and end a lane.
-  const { partition, served } = open(await newGrid(), {}, { application: careless });
+  const { partition, served } = openPartition(
+    await newPartitionGrid(),
+    {},
+    { application: careless },
+  );
   await served;
   expect(code(await run(partition, "late", {}))).toBe("HANDLER_FAILED");
   expect([...partition.entries("things")]).toEqual([]);
 });
 
 test("P2: time never goes back in a partition, not over a new owner, when the clock does", async () => {
-  const grid = await newGrid();
+  const grid = await newPartitionGrid();
   const held = new HeldMap(grid.map);
   let wallMs = 2 ** 42;
   const clock: Clock = { ...systemClock, wallMs: () => wallMs };
-  const first = open({ ...grid, map: held }, {}, { application: careless, clock });
+  const first = openPartition({ ...grid, map: held }, {}, { application: careless, clock });
   await first.served;
   wallMs += 60_000;
   const seen = run(first.partition, "put", {});
   wallMs -= 60_000; // before the record leaves
   expect(code(await seen)).toBe(`value ${String(2 ** 42 + 60_000)}`);
-  const second = open(grid, {}, { application: careless, clock });
+  const second = openPartition(grid, {}, { application: careless, clock });
   await second.served;
   expect(code(await run(second.partition, "time", {}))).toBe(`value ${String(2 ** 42 + 60_000)}`);
 });
 
 test("acknowledgement `memory` answers before the journal has it", async () => {
-  const grid = await newGrid();
+  const grid = await newPartitionGrid();
   const held = new HeldMap(grid.map);
-  const { partition, served } = open({ ...grid, map: held });
+  const { partition, served } = openPartition({ ...grid, map: held });
   await served;
   held.hold("putIfAbsent");
   expect(code(await run(partition, "add", { key: "a", by: 1 }, { ack: "memory" }))).toBe("value 1");
@@ -304,10 +228,10 @@ test("acknowledgement `memory` answers before the journal has it", async () => {
 });
 
 test("E2: commands wait while a partition starts, up to a limit, and not past their deadline", async () => {
-  const grid = await newGrid();
+  const grid = await newPartitionGrid();
   const held = new HeldMap(grid.map);
   held.hold("get");
-  const { partition } = open({ ...grid, map: held });
+  const { partition } = openPartition({ ...grid, map: held });
   const late = run(partition, "add", { key: "a", by: 1 }, { deadlineAtMs: 0 });
   const waiting = Array.from({ length: limits.partitionCommandsWaitingMax - 1 }, () =>
     run(partition, "add", { key: "a", by: 1 }),
@@ -320,8 +244,8 @@ test("E2: commands wait while a partition starts, up to a limit, and not past th
 });
 
 test("rule 2: an answer of the store that cannot be meant stops it; it comes back with the store", async () => {
-  const grid = await newGrid();
-  const { partition, served } = open(grid);
+  const grid = await newPartitionGrid();
+  const { partition, served } = openPartition(grid);
   await served;
   const next = recordKey(0, partition.log.state.next);
   await grid.map.put(next, Buffer.from([1, 0xc1]), 1000); // no msgpack
@@ -331,10 +255,10 @@ test("rule 2: an answer of the store that cannot be meant stops it; it comes bac
 });
 
 test("rule 2: a broken assertion stops the partition; it comes back from the log, then halts", async () => {
-  const grid = await newGrid();
+  const grid = await newPartitionGrid();
   let breakages = 0;
   const halted = Promise.withResolvers<string>();
-  const { partition, served } = open(grid, {
+  const { partition, served } = openPartition(grid, {
     journaled: () => {
       breakages++;
       throw new AssertionError("planted");
@@ -351,13 +275,13 @@ test("rule 2: a broken assertion stops the partition; it comes back from the log
   expect(await halted.promise).toBe("PARTITION_STOPPED");
   expect(breakages).toBe(4);
   // The records are durable, only their owner's word was lost: nobody was told "not applied".
-  const fresh = open(grid);
+  const fresh = openPartition(grid);
   await fresh.served;
   expect([...fresh.partition.entries("counts")]).toEqual([["a", { count: 4 }]]);
 });
 
 test("a partition whose store is silent for long takes nothing, until the store answers", async () => {
-  const grid = await newGrid();
+  const grid = await newPartitionGrid();
   let nowMs = 0;
   let isSilent = false;
   const asked = Promise.withResolvers<void>();
@@ -374,7 +298,7 @@ test("a partition whose store is silent for long takes nothing, until the store 
     },
   };
   const clock = { wallMs: () => nowMs, monotonicMs: () => nowMs };
-  const { partition, served } = open({ ...grid, map }, {}, { clock });
+  const { partition, served } = openPartition({ ...grid, map }, {}, { clock });
   await served;
   isSilent = true;
   const first = run(partition, "add", { key: "a", by: 1 });

@@ -1,0 +1,246 @@
+// Partition commands: what becomes of each command that reaches a partition which serves.
+// Owns: the partition's memory and the entries that wait for its log, from one opening of the log
+// to its end; the decision whether a command runs, is known already, or is refused; whom an answer
+// waits for. Does not own: when the partition serves (partition.ts), the log itself (grid), who
+// waits for which entry (partition-pending.ts), how handlers run (command-run.ts).
+// Invariants (docs/invariants.md):
+//   P3. An answer leaves only when every change that it could have seen is journaled.
+//   P5. A number takes effect at most once: a number that is known, or confirmed, is never run; a
+//       repeat that meets its own command on its way into the log waits for it.
+//   P8. A linearizable read is answered by an append that was first sent after it arrived.
+//   P11. A command that poisonAttempts owners died of is refused, never run.
+import type { Clock } from "../base/clock.ts";
+import { failed, ok, type Failure, type Outcome } from "../base/failure.ts";
+import { limits } from "../base/limits.ts";
+import type { Random } from "../base/random.ts";
+import type { Change, Value } from "../grid/log-record.ts";
+import type { AppendFate } from "../grid/log-state.ts";
+import type { PartitionLog } from "../grid/partition-log.ts";
+import type { Application } from "./application.ts";
+import { runCommand, type CommandResult } from "./command-run.ts";
+import { PendingEntries, type PendingEntry } from "./partition-pending.ts";
+import type { PartitionRequest } from "./partition-request.ts";
+import { PartitionState } from "./partition-state.ts";
+import { requestBytesMax } from "./requests.ts";
+import { textProblem } from "./value.ts";
+
+export interface PartitionCommandsOptions {
+  readonly partition: number;
+  readonly application: Application;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** False while the lane may be taken for dead: reads must prove that it still owns. */
+  mayServeLocal(): boolean;
+  /** True while nothing may be added to the grid. */
+  isFull(): boolean;
+}
+
+const sendersForgottenAtOnce = 256;
+const forgottenBytesMax = 256 * 1024;
+const entryBytes = 64;
+
+/** An entry that changes nothing: its place in the log is all that it says. */
+const barrier: Omit<PendingEntry, "followers"> = {
+  sender: null,
+  number: 0,
+  confirmed: 0,
+  attempt: 0,
+  changes: [],
+  reply: null,
+  result: null,
+  respond: null,
+  idempotencyKey: null,
+};
+
+export class PartitionCommands {
+  readonly #options: PartitionCommandsOptions;
+  readonly #log: PartitionLog<PendingEntry>;
+  /** The partition's time: it never goes back, whatever the wall clock does. */
+  readonly #timeMs: () => number;
+  readonly #pending = new PendingEntries();
+  #state: PartitionState;
+
+  constructor(
+    options: PartitionCommandsOptions,
+    log: PartitionLog<PendingEntry>,
+    timeMs: () => number,
+  ) {
+    this.#options = options;
+    this.#log = log;
+    this.#timeMs = timeMs;
+    this.#state = new PartitionState(options.application.spaces);
+  }
+
+  get state(): PartitionState {
+    return this.#state;
+  }
+
+  /** True while something that ran is not journaled. */
+  get isPending(): boolean {
+    return this.#pending.length > 0;
+  }
+
+  /** Loading begins (anew), or what is in memory is not to be trusted any more. */
+  forget(): void {
+    this.#state = new PartitionState(this.#options.application.spaces);
+  }
+
+  /** Runs a command, or answers it otherwise. Responds exactly once. */
+  run(request: PartitionRequest): void {
+    const { application, clock, partition, random } = this.#options;
+    if (clock.monotonicMs() > request.deadlineAtMs) {
+      const passed = "the deadline passed before the command began";
+      request.respond(failed("DEADLINE_EXCEEDED", passed));
+      return;
+    }
+    const timeMs = this.#timeMs();
+    if (this.#isKnown(request, timeMs)) return; // P5
+    const command = application.commands[request.command];
+    if (command === undefined) {
+      request.respond(failed("COMMAND_UNKNOWN", `there is no command ${request.command}`));
+      return;
+    }
+    const refusal = this.#refusal(request);
+    if (refusal !== null) {
+      request.respond(refusal);
+      return;
+    }
+    const tx = { partition, timeMs, memory: this.#state.memory, random };
+    const ran = runCommand(request.command, command, request.input, tx);
+    if (!ran.ok) this.#answer(request, ran);
+    else if (ran.value.changes.length === 0) this.#answer(request, ok(ran.value.answer));
+    else if (this.#options.isFull()) this.#answer(request, gridFull);
+    else this.#keep(request, ran.value, timeMs);
+  }
+
+  /** An empty entry behind all that ran so far: once it is journaled, nobody else owned before. */
+  barrier(): PendingEntry {
+    return this.#append({ ...barrier, followers: null }, entryBytes);
+  }
+
+  /** Forgets what was answered to senders that are gone for good, some of them at a time. */
+  forgetSenders(isGone: (sender: string) => boolean): void {
+    const changes = this.#state.replies.forget(isGone, sendersForgottenAtOnce);
+    if (changes.length === 0) return;
+    this.#append({ ...barrier, changes, followers: null }, forgottenBytesMax);
+  }
+
+  /** The log's word: these, the oldest, are journaled. */
+  journaled(entries: readonly PendingEntry[]): void {
+    this.#pending.journaled(entries);
+  }
+
+  /** The log stopped: `inFlight` entries were under way in an append of that fate. */
+  stopped(reason: Failure, inFlight: number, fate: AppendFate): void {
+    this.forget();
+    this.#pending.stopped(reason, inFlight, fate);
+  }
+
+  /** True where a command took effect before, or may have: then it is answered. */
+  #isKnown(request: PartitionRequest, timeMs: number): boolean {
+    const { origin, idempotencyKey: key, respond } = request;
+    if (origin !== null) {
+      const judged = this.#state.replies.judge(origin);
+      if (judged.kind === "stale") {
+        respond(failed("COMMAND_STALE", "its sender said before that it has the answer"));
+        return true;
+      }
+      if (judged.kind === "known") {
+        const { sender, number } = origin;
+        this.#repeat(request, judged.reply, (it) => it.number === number && it.sender === sender);
+        return true;
+      }
+    }
+    if (key === null) return false;
+    const known = this.#state.requests.find(key, timeMs);
+    if (known === null) return false;
+    if (known.command === request.command) {
+      this.#repeat(request, known.reply, (it) => it.idempotencyKey === key);
+    } else {
+      const used = `this Idempotency-Key was used for the command ${known.command}`;
+      this.#answer(request, failed("INPUT_INVALID", used));
+    }
+    return true;
+  }
+
+  /** Answers what an earlier try did, once that is journaled. */
+  #repeat(
+    { ack, respond }: PartitionRequest,
+    reply: Value,
+    isIt: (entry: PendingEntry) => boolean,
+  ): void {
+    const first = this.#pending.find(isIt);
+    if (first === null || ack === "memory") respond(ok(reply));
+    else this.#pending.follow(first, { respond, outcome: ok(first.result), repeats: true });
+  }
+
+  #refusal({ origin, idempotencyKey: key }: PartitionRequest): Outcome<never> | null {
+    if (origin !== null && origin.attempt >= limits.poisonAttempts) {
+      const owners = `${String(origin.attempt)} owners of its partition ended while they had it`;
+      return failed("POISON", `the command is not run: ${owners}`); // P11
+    }
+    if (
+      key !== null &&
+      (key.length > limits.idempotencyKeyLengthMax || textProblem(key) !== null)
+    ) {
+      const most = `at most ${String(limits.idempotencyKeyLengthMax)} characters`;
+      return failed("INPUT_INVALID", `an Idempotency-Key has ${most}, all of them whole`);
+    }
+    if (this.#pending.waiting < limits.partitionCommandsWaitingMax) return null;
+    return failed("OVERLOADED", "too many commands wait for their partition's journal");
+  }
+
+  /** P3: what an answer saw may still be on its way into the log; then it waits for that. */
+  #answer({ read, respond }: PartitionRequest, outcome: Outcome<Value>): void {
+    const isLocal = read === "local" && this.#options.mayServeLocal();
+    const seen = isLocal ? this.#pending.last : this.#unsent();
+    if (seen === null) respond(outcome);
+    else this.#pending.follow(seen, { respond, outcome, repeats: false });
+  }
+
+  /** P8: an entry that has not left yet. One serves all that come until it leaves. */
+  #unsent(): PendingEntry {
+    const { last, length } = this.#pending;
+    return last !== null && length > this.#log.inFlight ? last : this.barrier();
+  }
+
+  /** What a command changed takes effect here, and is answered when it is journaled. */
+  #keep(request: PartitionRequest, ran: CommandResult, timeMs: number): void {
+    const { ack, command, idempotencyKey: key, keepsReply, origin, respond } = request;
+    const { answer } = ran;
+    let changes: readonly Change[] = ran.changes;
+    let bytes = ran.bytes + entryBytes;
+    if (key !== null) {
+      changes = [...changes, ...this.#state.requests.remember(key, timeMs, command, answer)];
+      bytes += ran.answerBytes + requestBytesMax;
+    }
+    this.#append(
+      {
+        sender: origin?.sender ?? null,
+        number: origin?.number ?? 0,
+        confirmed: origin?.confirmed ?? 0,
+        attempt: origin?.attempt ?? 0,
+        changes,
+        reply: origin !== null && keepsReply ? answer : null,
+        respond: ack === "memory" ? null : respond,
+        result: answer,
+        idempotencyKey: key,
+        followers: null,
+      },
+      bytes,
+    );
+    if (ack === "memory") respond(ok(answer));
+  }
+
+  #append(entry: PendingEntry, bytes: number): PendingEntry {
+    this.#state.apply(entry);
+    this.#pending.push(entry);
+    this.#log.append(entry, bytes);
+    return entry;
+  }
+}
+
+const gridFull = failed(
+  "GRID_FULL",
+  "the data grid holds as much of this partition as it may; nothing was changed",
+);
