@@ -11,7 +11,7 @@ import type { Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { Value } from "../grid/log-record.ts";
 import type { Application } from "./application.ts";
-import type { Acknowledgement, SubmitOptions } from "./edge-context.ts";
+import type { Acknowledgement, ReadConsistency, SubmitOptions } from "./edge-context.ts";
 import type { UnitStatus } from "./unit-status.ts";
 
 const statusOfCode: Partial<Record<FailureCode, number>> = {
@@ -19,6 +19,7 @@ const statusOfCode: Partial<Record<FailureCode, number>> = {
   HANDLER_FAILED: 422,
   VALUE_TOO_LARGE: 413,
   PARTITION_HALTED: 409,
+  POISON: 422,
 };
 
 /** The HTTP status of a failure: retryable 503, terminal 4xx, unknown 504. */
@@ -219,9 +220,12 @@ export class Edge {
       type: "object",
       properties: {
         "x-ack": { enum: ["memory", "journal"] },
-        "x-read": { enum: ["local"] },
-        // Not there yet: a client that relies on it must not be told that all is well.
-        "idempotency-key": false,
+        "x-read": { enum: ["local", "linearizable"] },
+        "idempotency-key": {
+          type: "string",
+          maxLength: limits.idempotencyKeyLengthMax,
+          pattern: "^[\\x21-\\x7e]+$",
+        },
         "x-deadline-ms": { type: "string", pattern: "^[1-9][0-9]{0,4}$" },
       },
     };
@@ -236,9 +240,13 @@ export class Edge {
   }
 
   #command(name: string, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-    const deadline = request.headers["x-deadline-ms"];
+    const { headers } = request;
+    const deadline = headers["x-deadline-ms"];
+    const key = headers["idempotency-key"] as string | undefined;
     const options: SubmitOptions = {
-      ack: (request.headers["x-ack"] as Acknowledgement | undefined) ?? "journal",
+      ack: (headers["x-ack"] as Acknowledgement | undefined) ?? "journal",
+      read: (headers["x-read"] as ReadConsistency | undefined) ?? "local",
+      ...(key === undefined ? {} : { idempotencyKey: key }),
       ...(deadline === undefined ? {} : { deadlineMs: Number(deadline) }),
       correlationId: request.id,
     };

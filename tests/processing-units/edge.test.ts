@@ -55,9 +55,18 @@ test("POST /commands/:name: the body is the input, the answer the value", async 
     {
       name: "add",
       input: { key: "a", by: 1 },
-      options: { ack: "memory", deadlineMs: 250, correlationId: "abc" },
+      options: { ack: "memory", read: "local", deadlineMs: 250, correlationId: "abc" },
     },
   ]);
+});
+
+test("POST /commands/:name: Idempotency-Key and x-read go along", async () => {
+  const { edge, submitted } = await newEdge();
+  const key = "!".padEnd(limits.idempotencyKeyLengthMax, "~");
+  const headers = { "idempotency-key": key, "x-read": "linearizable", "x-request-id": "abc" };
+  expect((await edge.server.inject({ ...good, headers })).statusCode).toBe(200);
+  const options = { ack: "journal", read: "linearizable", idempotencyKey: key };
+  expect(submitted).toMatchObject([{ options }]);
 });
 
 test.each([
@@ -68,6 +77,9 @@ test.each([
   ["HANDLER_FAILED", 422, "terminal"],
   ["VALUE_TOO_LARGE", 413, "terminal"],
   ["PARTITION_HALTED", 409, "terminal"],
+  ["POISON", 422, "terminal"],
+  ["COMMAND_STALE", 504, "unknown"],
+  ["GRID_FULL", 503, "retryable"],
 ] as const)("failures: %s → %i (%s)", async (code, status, kind) => {
   const { edge } = await newEdge(failed(code, "because"));
   const answer = await edge.server.inject(good);
@@ -88,11 +100,14 @@ test.each([
   ["a content type with a tab", { payload: "{}", headers: { "content-type": "\ttext/x" } }, 415],
   ["an oversized body", { payload: { key: "a".repeat(limits.bodyBytesMax), by: 1 } }, 413],
   ["an unknown acknowledgement", { ...good, headers: { "x-ack": "written" } }, 400],
+  ["an idempotency key of nothing", { ...good, headers: { "idempotency-key": "" } }, 400],
+  ["an idempotency key with a space", { ...good, headers: { "idempotency-key": "a b" } }, 400],
   [
-    "an idempotency key, which is not kept yet",
-    { ...good, headers: { "idempotency-key": "a" } },
+    "an idempotency key that is too long",
+    { ...good, headers: { "idempotency-key": "a".repeat(limits.idempotencyKeyLengthMax + 1) } },
     400,
   ],
+  ["another consistency", { ...good, headers: { "x-read": "stale" } }, 400],
   ["a deadline of nothing", { ...good, headers: { "x-deadline-ms": "0" } }, 400],
   ["an unknown command", { url: "/commands/nothing", payload: {} }, 404],
   ["another method", { method: "GET" as const }, 404],
