@@ -105,7 +105,9 @@ export class PeerLinks {
       this.#wantOne(each);
     }
     for (const peer of [...this.#peers.values()]) {
-      if (peer.named && !slots.has(peer.slot)) this.#forget(peer);
+      if (slots.has(peer.slot)) continue;
+      if (peer.named) this.#forget(peer);
+      else peer.doubted = false;
     }
   }
 
@@ -227,8 +229,7 @@ export class PeerLinks {
     peer.link = open;
     peer.redial?.cancel();
     peer.redial = null;
-    before?.link.close();
-    this.#options.messenger.connect(peer.slot, watched);
+    this.#options.messenger.connect(peer.slot, watched); // which closes the one before
   }
 
   #ended(peer: Peer, end: LinkEnd): void {

@@ -8,6 +8,7 @@ import { systemTimers } from "../../src/base/timers.ts";
 import type { Value } from "../../src/grid/log-record.ts";
 import { Messenger } from "../../src/messaging-grid/messenger.ts";
 import { PortLink } from "../../src/messaging-grid/port-link.ts";
+import { commandRequest } from "./command-request.ts";
 
 export class EchoLane {
   readonly worker: Worker;
@@ -26,15 +27,15 @@ export class EchoLane {
       clock: systemClock,
       timers: systemTimers,
       onRequest: (_, { command }, respond) => respond(failed("COMMAND_UNKNOWN", command)),
+      onNotice: () => undefined,
+      onLost: () => undefined,
     });
     this.link = new PortLink(port1);
     this.messenger.connect(1, this.link);
   }
 
   send(command: string, input: Value, respond: (outcome: Outcome<Value>) => void): void {
-    const deadlineMs = 1000;
-    const fixed = { partition: 3, deadlineMs, ack: "journal", correlationId: null } as const;
-    this.messenger.send(1, { command, input, ...fixed }, respond);
+    this.messenger.send(1, commandRequest({ command, input, partition: 3 }), respond);
   }
 
   call(command: string, input: Value = null): Promise<Outcome<Value>> {

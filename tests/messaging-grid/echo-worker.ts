@@ -15,6 +15,8 @@ const { link, hold } = workerData as { link: MessagePort; hold: Int32Array };
 const messenger = new Messenger({
   clock: systemClock,
   timers: systemTimers,
+  onNotice: () => undefined,
+  onLost: () => undefined,
   onRequest: (_, { command, input }, respond) => {
     switch (command) {
       case "echo":

@@ -1,20 +1,34 @@
 // Goal: what is written is read again, old bytes included; whatever else is read is refused.
-// Method: fixed bytes of format 1; properties over messages, random bytes and damaged batches.
+// Method: fixed bytes of both versions of format 1; properties over messages, random bytes and damaged batches.
 import { Packr, unpack } from "msgpackr";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { failed, failureKinds, ok, type FailureCode } from "../../src/base/failure.ts";
 import { limits } from "../../src/base/limits.ts";
 import type { Value } from "../../src/grid/log-record.ts";
-import { BatchWriter, decodeBatch, type CommandRequest } from "../../src/messaging-grid/frames.ts";
+import {
+  BatchWriter,
+  decodeBatch,
+  type CommandRequest,
+  type Message,
+  type Notice,
+} from "../../src/messaging-grid/frames.ts";
+import { commandRequest } from "./command-request.ts";
 
-const request: CommandRequest = {
+/** As the first version knew it. */
+const request: CommandRequest = commandRequest({
   command: "buy",
   input: { sku: "a", quantity: 3 },
   partition: 7,
   deadlineMs: 100.5,
-  ack: "journal",
   correlationId: "r1",
+});
+
+const numbered: CommandRequest = {
+  ...request,
+  read: "linearizable",
+  idempotencyKey: "order-1",
+  origin: { sender: "lane-a", number: 70000, confirmed: 300, attempt: 1 },
 };
 
 const values: fc.Arbitrary<Value> = fc.letrec<{ value: Value }>((tie) => ({
@@ -41,7 +55,23 @@ const requests: fc.Arbitrary<CommandRequest> = fc.record({
   partition: fc.nat({ max: 4095 }),
   deadlineMs: fc.nat({ max: 60_000_000 }).map((us) => us / 1000),
   ack: fc.constantFrom("memory", "journal"),
+  read: fc.constantFrom("local", "linearizable"),
+  origin: fc.option(
+    fc.record({
+      sender: fc.string(),
+      number: fc.maxSafeNat(),
+      confirmed: fc.maxSafeNat(),
+      attempt: fc.nat(),
+    }),
+  ),
+  idempotencyKey: fc.option(fc.string()),
   correlationId: fc.option(fc.string()),
+});
+
+const notices: fc.Arbitrary<Notice> = fc.record({
+  kind: fc.constantFrom("serving", "released"),
+  partition: fc.nat({ max: 4095 }),
+  epoch: fc.integer({ min: 1, max: 2 ** 38 - 1 }),
 });
 
 const codes = Object.keys(failureKinds) as FailureCode[];
@@ -53,6 +83,7 @@ const outcomes = fc.oneof(
 const messages = fc.oneof(
   requests.map((each) => ({ kind: "request" as const, request: each })),
   outcomes.map((outcome) => ({ kind: "answer" as const, outcome })),
+  notices.map((notice) => ({ kind: "notice" as const, notice })),
 );
 
 function only<T>(list: readonly T[]): T {
@@ -86,13 +117,41 @@ test("format 1: bytes of the first version are read as they were meant", () => {
   ]);
 });
 
+// 1; waited 1500 µs; [0,1,7,100500,1,"r1","buy",{sku:"a",quantity:3},1,"order-1","lane-a",70000,
+// 300,1]; the same command as [0,2,7,100500,1,"r1","buy",{sku:"a",quantity:3},0,null];
+// [3,0,7,5000000000]; [3,1,8,12]; [1,5,true]
+const secondFixture = Buffer.from(
+  "01ce000005dc" +
+    "9e000107ce0001889401a27231a362757982a3736b75a161a87175616e746974790301" +
+    "a76f726465722d31a66c616e652d61ce00011170cd012c01" +
+    "9a000207ce0001889401a27231a362757982a3736b75a161a87175616e746974790300c0" +
+    "94030007cb41f2a05f20000000" +
+    "940301080c" +
+    "930105c3",
+  "hex",
+);
+
+const secondMessages: Message[] = [
+  { kind: "request", number: 1, request: { ...numbered, deadlineMs: 99 } },
+  { kind: "request", number: 2, request: { ...request, deadlineMs: 99 } },
+  { kind: "notice", notice: { kind: "serving", partition: 7, epoch: 5_000_000_000 } },
+  { kind: "notice", notice: { kind: "released", partition: 8, epoch: 12 } },
+  { kind: "answer", number: 5, outcome: ok(true) },
+];
+
+test("format 1: bytes of the second version are read as they were meant", () => {
+  expect(decodeBatch(secondFixture)).toEqual(secondMessages);
+});
+
 test("format 1: this version writes the same bytes, plain msgpack after the format byte", () => {
   const writer = new BatchWriter();
-  writer.addRequest(1, request.deadlineMs, request, Infinity);
+  writer.addRequest(1, numbered.deadlineMs, numbered, Infinity);
+  writer.addRequest(2, request.deadlineMs, request, Infinity);
+  writer.addNotice({ kind: "serving", partition: 7, epoch: 5_000_000_000 });
+  writer.addNotice({ kind: "released", partition: 8, epoch: 12 });
   writer.addAnswer(5, ok(true));
-  writer.addAnswer(6, failed("OVERLOADED", "full"));
   const batch = only(writer.take(1.5));
-  expect(batch.toString("hex")).toBe(fixture.toString("hex"));
+  expect(batch.toString("hex")).toBe(secondFixture.toString("hex"));
   expect(batch.buffer.byteLength).toBe(batch.length);
   expect(unpack(batch.subarray(1, 6))).toBe(1500);
 });
@@ -103,6 +162,10 @@ test("format 1: messages of any content are read as they were written, in order"
       const writer = new BatchWriter();
       const expected = list.map((message, index) => {
         const number = index + 1;
+        if (message.kind === "notice") {
+          writer.addNotice(message.notice);
+          return message;
+        }
         if (message.kind === "answer") writer.addAnswer(number, message.outcome);
         else writer.addRequest(number, message.request.deadlineMs, message.request, Infinity);
         return { ...message, number };
@@ -140,7 +203,9 @@ test("M4: batches are as large as a frame may be at most, and hold everything in
   expect(batches.length).toBeGreaterThan(2);
   for (const batch of batches) expect(batch.length).toBeLessThanOrEqual(limits.frameBytesMax);
   expect(waiting).toBe(batches.reduce((sum, batch) => sum + batch.length, 0));
-  const numbers = batches.flatMap((batch) => decodeBatch(batch)?.map((each) => each.number));
+  const numbers = batches.flatMap((batch) =>
+    decodeBatch(batch)?.map((each) => each.kind === "request" && each.number),
+  );
   expect(numbers).toEqual([...Array(count).keys()].map((index) => index + 1));
   expect(writer.waitingBytes).toBe(0);
 });
@@ -175,7 +240,7 @@ test("M4: an answer that cannot be carried says that the command has run", () =>
 });
 
 test("M5: any cut of a batch before its end is refused as a whole, or ends between messages", () => {
-  const batch = batchOf(request, { ...request, correlationId: null }, request);
+  const batch = batchOf(request, { ...numbered, correlationId: null }, numbered);
   const whole = decodeBatch(batch) ?? [];
   for (let length = 0; length < batch.length; length++) {
     const read = decodeBatch(batch.subarray(0, length));
@@ -217,7 +282,12 @@ test("M5: another format, no message, wrong shapes and endless nesting are refus
     "text",
     { 0: 1 },
     [],
-    [3, 1, 2],
+    [4, 1, 2],
+    [3, 0, 7],
+    [3, 2, 7, 1],
+    [3, 0, -1, 1],
+    [3, 0, 7, 0],
+    [3, 0, 7, "1"],
     [1, "1", 2],
     [1, 1],
     [1, 1, 2, 3],
@@ -231,6 +301,14 @@ test("M5: another format, no message, wrong shapes and endless nesting are refus
     [0, 1, 7, 100, 2, null, "buy", null],
     [0, 1, 7, 100, 1, 5, "buy", null],
     [0, 1, 7, 100, 1, null, 5, null],
+    [0, 1, 7, 100, 1, null, "buy", null, 0],
+    [0, 1, 7, 100, 1, null, "buy", null, 2, null],
+    [0, 1, 7, 100, 1, null, "buy", null, 0, 5],
+    [0, 1, 7, 100, 1, null, "buy", null, 0, null, "lane", 1, 0],
+    [0, 1, 7, 100, 1, null, "buy", null, 0, null, 5, 1, 0, 0],
+    [0, 1, 7, 100, 1, null, "buy", null, 0, null, "lane", -1, 0, 0],
+    [0, 1, 7, 100, 1, null, "buy", null, 0, null, "lane", 1, 0.5, 0],
+    [0, 1, 7, 100, 1, null, "buy", null, 0, null, "lane", 1, 0, null],
   ];
   for (const shape of shapes) batches.push(Buffer.concat([header, packr.pack(shape)]));
   for (const batch of batches) expect(decodeBatch(batch)).toBeNull();

@@ -7,21 +7,15 @@ import type { Clock } from "../../src/base/clock.ts";
 import { failed, ok, type Outcome } from "../../src/base/failure.ts";
 import { limits } from "../../src/base/limits.ts";
 import type { Value } from "../../src/grid/log-record.ts";
-import { BatchWriter, type CommandRequest } from "../../src/messaging-grid/frames.ts";
+import { BatchWriter, type CommandRequest, type Notice } from "../../src/messaging-grid/frames.ts";
 import { Messenger } from "../../src/messaging-grid/messenger.ts";
 import type { Respond } from "../../src/messaging-grid/peer-channel.ts";
 import { ManualTime } from "../load/manual-time.ts";
+import { commandRequest } from "./command-request.ts";
 import { HeldLink } from "./held-link.ts";
 
 function request(input: Value, deadlineMs = 1000): CommandRequest {
-  return {
-    command: "echo",
-    input,
-    partition: 0,
-    deadlineMs,
-    ack: "journal",
-    correlationId: null,
-  };
+  return commandRequest({ input, deadlineMs });
 }
 
 interface Arrived {
@@ -36,6 +30,10 @@ class Lane {
   /** All inputs received, in the order of their arrival. */
   readonly inputs: Value[] = [];
   readonly outcomes: Outcome<Value>[] = [];
+  /** What arrived, inputs and notices, in order. */
+  readonly heard: unknown[] = [];
+  /** Peers whose link ended, and whether another reached them then. */
+  readonly lost: [peer: number, reached: boolean][] = [];
   readonly messenger: Messenger;
 
   constructor(time: ManualTime, clock: Clock = time) {
@@ -44,7 +42,14 @@ class Lane {
       timers: time,
       onRequest: (peer, received, respond) => {
         this.inputs.push(received.input);
+        this.heard.push(received.input);
         this.arrived.push({ peer, request: received, respond });
+      },
+      onNotice: (peer, notice) => {
+        this.heard.push({ peer, ...notice });
+      },
+      onLost: (peer) => {
+        this.lost.push([peer, this.messenger.reaches(peer)]);
       },
     });
   }
@@ -117,10 +122,12 @@ test("deadline: what is handed on is what remains when the frame leaves", () => 
   expect(second.arrived.map((each) => each.request.deadlineMs)).toEqual([92, 97, 0]);
 });
 
-test("M3: calls to a peer without a link are LANE_LOST at once, and unknown", () => {
+test("M3: calls to a peer without a link are PEER_UNREACHABLE at once: nothing happened", () => {
   const lane = new Lane(new ManualTime());
   lane.call(5, "x");
-  expect(lane.outcomes).toMatchObject([{ failure: { code: "LANE_LOST", kind: "unknown" } }]);
+  expect(lane.outcomes).toMatchObject([
+    { failure: { code: "PEER_UNREACHABLE", kind: "retryable" } },
+  ]);
   expect(lane.messenger.reaches(5)).toBe(false);
 });
 
@@ -134,10 +141,11 @@ test("M3: a link's end answers all calls that wait, on their way or not yet sent
   first.call(1, "not yet sent");
   expect(first.outcomes).toEqual([]);
   toSecond.close();
-  expect(codesOf(first.outcomes)).toEqual(["LANE_LOST", "LANE_LOST", "LANE_LOST"]);
+  expect(codesOf(first.outcomes)).toEqual(["LANE_LOST", "LANE_LOST", "PEER_UNREACHABLE"]);
+  expect(first.lost).toEqual([[1, false]]);
   second.arrived[0]?.respond(ok(null)); // to nobody
   first.call(1, "later");
-  expect(codesOf(first.outcomes).slice(3)).toEqual(["LANE_LOST"]);
+  expect(codesOf(first.outcomes).slice(3)).toEqual(["PEER_UNREACHABLE"]);
   time.advance(1000);
   expect(first.outcomes).toHaveLength(4);
   expect(first.messenger.reaches(1)).toBe(false);
@@ -149,6 +157,7 @@ test("M3: another link to the same peer takes the place of the first, whose call
   const [newToSecond, newToFirst] = HeldLink.pair();
   first.messenger.connect(1, newToSecond);
   expect(codesOf(first.outcomes)).toEqual(["LANE_LOST"]);
+  expect(first.lost).toEqual([[1, true]]);
   expect(toSecond.closed).toBe(true);
   second.messenger.connect(0, newToFirst);
   first.call(1, "new");
@@ -159,6 +168,48 @@ test("M3: another link to the same peer takes the place of the first, whose call
   time.advance(0);
   newToFirst.deliver();
   expect(first.outcomes.slice(1)).toEqual([ok("fine")]);
+});
+
+const serving = (partition: number): Notice => ({ kind: "serving", partition, epoch: 9 });
+
+test("M2: notices arrive where they were sent among the calls, over each link", () => {
+  const { time, first, second, toSecond } = twoLanes();
+  const third = new Lane(time);
+  const [toThird, fromThird] = HeldLink.pair();
+  first.messenger.connect(2, toThird);
+  third.messenger.connect(0, fromThird);
+  first.call(1, "before");
+  first.messenger.announce(serving(4));
+  first.messenger.tell(1, { kind: "released", partition: 5, epoch: 3 });
+  first.call(1, "after");
+  first.messenger.tell(7, serving(6)); // to nobody
+  time.advance(0);
+  expect([toSecond.sent, toThird.sent]).toEqual([1, 1]);
+  toSecond.deliver();
+  toThird.deliver();
+  const served = { peer: 0, ...serving(4) };
+  const released = { peer: 0, kind: "released", partition: 5, epoch: 3 };
+  expect(second.heard).toEqual(["before", served, released, "after"]);
+  expect(third.heard).toEqual([served]);
+  toSecond.close();
+  first.messenger.tell(1, serving(8));
+  expect(time.timersLeft).toBe(0);
+});
+
+test("M3: whose call is lost to another link may send it over that one at once", () => {
+  const { time, first, second } = twoLanes();
+  const outcomes: (string | null)[] = [];
+  first.messenger.send(1, request("again"), (outcome) => {
+    outcomes.push(...codesOf([outcome]));
+    first.call(1, "again");
+  });
+  const [newToSecond, newToFirst] = HeldLink.pair();
+  first.messenger.connect(1, newToSecond);
+  second.messenger.connect(0, newToFirst);
+  expect([outcomes, first.outcomes]).toEqual([["LANE_LOST"], []]);
+  time.advance(0);
+  newToSecond.deliver();
+  expect(second.inputs).toEqual(["again"]);
 });
 
 test("M3: a closed messenger lets what waits leave, loses its calls and takes no link", () => {
@@ -247,6 +298,14 @@ const broken: [string, () => Uint8Array][] = [
       ),
   ],
   [
+    "a notice without its parts",
+    () =>
+      batch(
+        (writer) => writer.addRequest(1, 10, request("never run"), Infinity),
+        (writer) => writer.addNotice({ ...serving(1), epoch: -1 }),
+      ),
+  ],
+  [
     "an answer that nobody waits for",
     () =>
       batch(
@@ -267,7 +326,7 @@ for (const [name, bytes] of broken) {
     toFirst.send(bytes());
     toFirst.deliver();
     expect(codesOf(first.outcomes)).toEqual(["LANE_LOST"]);
-    expect(first.arrived).toEqual([]);
+    expect(first.heard).toEqual([]);
     expect(second.messenger.reaches(0)).toBe(false);
     expect(first.messenger.reaches(2)).toBe(true);
   });
@@ -390,7 +449,7 @@ test("M1: under every schedule each call is answered exactly once, by its own an
           expect(outcomes).toHaveLength(1);
           const [outcome] = outcomes;
           if (outcome?.ok === true) expect(outcome.value).toBe(index + 1);
-          else expect(outcome?.failure.code).toBe("LANE_LOST");
+          else expect(["LANE_LOST", "PEER_UNREACHABLE"]).toContain(outcome?.failure.code);
         }
       }
     }),

@@ -47,7 +47,7 @@ test("M3: a thread that exits in the middle of calls loses exactly those it did 
   expect(await lane.call("echo", 1)).toEqual(ok(1));
   const waiting = [lane.call("silence"), lane.call("exit"), lane.call("echo", 2)];
   expect(codesOf(await Promise.all(waiting))).toEqual(["LANE_LOST", "LANE_LOST", "LANE_LOST"]);
-  expect(codesOf([await lane.call("echo", 3)])).toEqual(["LANE_LOST"]);
+  expect(codesOf([await lane.call("echo", 3)])).toEqual(["PEER_UNREACHABLE"]);
 });
 
 test("M3: a thread that is terminated loses its calls", async () => {
@@ -97,7 +97,7 @@ test("M5: what is no batch closes the link, on both sides", async () => {
   const { port1, port2 } = new MessageChannel();
   const link = new PortLink(port1);
   const closed = new Promise<void>((resolve) => {
-    link.start({ onBatch: () => expect.unreachable(), onClose: resolve });
+    link.start({ onBatch: () => expect.unreachable(), onClose: () => resolve() });
   });
   const otherClosed = once(port2, "close");
   port2.start();
@@ -116,7 +116,7 @@ test("start: a link keeps what came before, the other end's close included", asy
   early.close();
   const got: number[][] = [];
   await new Promise<void>((resolve) => {
-    late.start({ onBatch: (batch) => got.push([...batch]), onClose: resolve });
+    late.start({ onBatch: (batch) => got.push([...batch]), onClose: () => resolve() });
   });
   expect(got).toEqual([[1], [2, 3]]);
 });
@@ -127,6 +127,6 @@ test("start: a link whose other end was gone before says so", async () => {
   port2.close();
   await once(port1, "close");
   await new Promise<void>((resolve) => {
-    link.start({ onBatch: () => expect.unreachable(), onClose: resolve });
+    link.start({ onBatch: () => expect.unreachable(), onClose: () => resolve() });
   });
 });
