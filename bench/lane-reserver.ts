@@ -3,7 +3,7 @@
 // Does not own: the lane, the store, the bidding demo; they are those of production.
 import { must } from "../src/base/assert.ts";
 import { systemClock } from "../src/base/clock.ts";
-import { ok, unwrap } from "../src/base/failure.ts";
+import { failed, ok, unwrap } from "../src/base/failure.ts";
 import { newId } from "../src/base/ids.ts";
 import { systemRandom } from "../src/base/random.ts";
 import { systemTimers } from "../src/base/timers.ts";
@@ -13,8 +13,6 @@ import { frequency, purses, reservations } from "../src/bidding-demo/spaces.ts";
 import { openGrid, type GridIdentity } from "../src/grid/grid-directory.ts";
 import type { Store } from "../src/grid/store.ts";
 import { openStore } from "../src/grid/stores/open-store.ts";
-import { Messenger } from "../src/messaging-grid/messenger.ts";
-import { staticOwners } from "../src/messaging-grid/owner-table.ts";
 import { Lane } from "../src/processing-units/lane.ts";
 import {
   partitions,
@@ -101,10 +99,10 @@ function sum<V>(entries: Iterable<readonly [string, V]>, of: (value: V) => numbe
 async function openLane(store: Store, identity: GridIdentity): Promise<Lane> {
   const { promise: served, resolve, reject } = Promise.withResolvers<void>();
   let starting = identity.partitions;
+  const name = "bench lane";
   const lane: Lane = new Lane({
-    lane: 0,
-    address: "bench/lane-0",
-    incarnation: newId(random),
+    lane: { incarnation: newId(random), unit: name, name, address: null, release: "bench" },
+    predecessor: null,
     identity,
     store,
     application: biddingDemo({
@@ -112,15 +110,9 @@ async function openLane(store: Store, identity: GridIdentity): Promise<Lane> {
       noticeKey: "00".repeat(32), // no notice is sent
       partitions: identity.partitions,
     }),
-    owners: staticOwners(identity.partitions, 1),
-    messenger: new Messenger({
-      ...{ clock, timers },
-      onRequest: (_peer, request, respond) => {
-        lane.receive(request, respond);
-      },
-    }),
     pump: null,
     ...{ clock, timers, random },
+    connect: () => Promise.resolve(failed("PEER_GONE", "there is no other lane")),
     listener: {
       serving: () => {
         starting -= 1;
@@ -129,9 +121,14 @@ async function openLane(store: Store, identity: GridIdentity): Promise<Lane> {
       stopped: (partition, reason) => {
         reject(new Error(`partition ${String(partition)} stopped: ${reason.message}`));
       },
+      released: () => undefined,
+      lost: (reason) => {
+        reject(new Error(reason.message));
+      },
+      received: (_peer, _request, respond) => respond,
     },
   });
-  lane.open();
+  unwrap(await lane.join());
   await served;
   return lane;
 }

@@ -26,6 +26,8 @@ test("README: the application of “Write your own” runs, and answers as descr
       lanes: 2,
       host: "127.0.0.1",
       port: 0,
+      peers: { host: "127.0.0.1", advertisedHost: "127.0.0.1" },
+      release: "test",
       partitions: null,
       logFile: join(folder, "log"),
       logLevel: "warn",

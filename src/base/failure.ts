@@ -44,7 +44,6 @@ export const failureKinds = {
   GRID_FOREIGN: "terminal",
   GRID_FORMAT: "terminal",
   GRID_PARTITIONS: "terminal",
-  GRID_TAKEN: "terminal",
   GRID_UNAVAILABLE: "retryable",
   GRID_FULL: "retryable",
   ROSTER_FULL: "terminal",

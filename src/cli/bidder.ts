@@ -3,7 +3,9 @@
 // Does not own: the unit (processing-units), the bidding (bidding-demo).
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
+import packageJson from "../../package.json" with { type: "json" };
 import { unwrap } from "../base/failure.ts";
 import { demoCampaignsFile, loadCampaigns } from "../bidding-demo/campaign.ts";
 import type { UnitDatabase } from "../processing-units/unit-database.ts";
@@ -33,6 +35,11 @@ export async function startBidder(
     port: settings.port,
     partitions: settings.partitions ?? null,
     logLevel: settings.logLevel,
+    release: packageJson.version,
+    peers: {
+      host: settings.peerHost,
+      advertisedHost: settings.peerHost === "0.0.0.0" ? hostname() : settings.peerHost,
+    },
     application: async (opened, { partitions }) => {
       const keyFile = keptNowhere ? null : join(settings.data, "notice-key");
       return {

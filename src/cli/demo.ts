@@ -45,9 +45,6 @@ export async function demo(settings: Settings): Promise<void> {
       if (progress !== null) line.show(demoLine(progress, status));
     },
   });
-  void unit.fenced.then(() => {
-    stop.abort();
-  });
   try {
     if (!stop.signal.aborted) {
       await trade(settings, unit, line, stop.signal, (latest) => {
@@ -61,8 +58,6 @@ export async function demo(settings: Settings): Promise<void> {
     const rest = "what is not yet written stays in the grid, and is written after the next start";
     line.print(written ? "stopped; all is written" : `stopped; ${rest}`);
   }
-  const fenced = await Promise.race([unit.fenced, Promise.resolve(null)]);
-  if (fenced !== null) throw new FailureError(fenced);
 }
 
 /** The exchange's whole life beside the unit, and the summary of both. */

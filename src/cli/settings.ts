@@ -14,6 +14,7 @@ export interface Settings {
   readonly host: string;
   readonly port: number;
   readonly advertise?: string;
+  readonly peerHost: string;
   readonly partitions?: number;
   readonly campaigns?: string;
   readonly targets: readonly string[];
@@ -115,6 +116,13 @@ const options: Readonly<Record<SettingName, () => Option>> = {
       "where this unit is reached from outside; exchanges send their notices there " +
         "(default: where they sent the request)",
     ).argParser(advertised),
+  peerHost: () =>
+    setting(
+      "PEER_HOST",
+      "--peer-host <address>",
+      "address on which lanes of other units reach those of this one (0.0.0.0: all of this " +
+        "machine's, found under its name)",
+    ).default("127.0.0.1"),
   partitions: () =>
     setting(
       "PARTITIONS",

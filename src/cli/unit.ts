@@ -1,7 +1,6 @@
 // Unit: the command that runs one processing unit which bids.
 // Owns: what it says when it serves and when it stops. Does not own: the unit.
 import { systemClock } from "../base/clock.ts";
-import { FailureError } from "../base/failure.ts";
 import { startBidder } from "./bidder.ts";
 import { killLanesOnSignal } from "./kill-lane.ts";
 import type { Settings } from "./settings.ts";
@@ -15,9 +14,8 @@ export async function unit(settings: Settings): Promise<void> {
   const running = await startBidder(settings, { logFile: null });
   killLanesOnSignal(running, settings.lanes); // before anybody is told that it serves
   process.stdout.write(`serving http://${settings.host}:${String(running.port)}\n`);
-  const fenced = await Promise.race([stopped, running.fenced]);
+  await stopped;
   const written = await running.stop();
   const rest = "what is not yet written stays in the grid, and is written after the next start";
   process.stdout.write(written ? "stopped; all is written\n" : `stopped; ${rest}\n`);
-  if (fenced !== undefined) throw new FailureError(fenced);
 }

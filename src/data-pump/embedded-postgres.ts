@@ -144,6 +144,24 @@ export async function startEmbeddedPostgres(
   return started;
 }
 
+/**
+ * The URL of the server that another unit runs over `folder`; null where that has not made it
+ * yet. Whoever uses it loses it when that unit stops.
+ */
+export async function runningEmbeddedPostgres(folder: string): Promise<string | null> {
+  try {
+    const password = (await readFile(path.join(folder, "password"), "utf8")).trim();
+    const port = Number(await readFile(path.join(folder, "port"), "utf8"));
+    return urlOf(password, port);
+  } catch {
+    return null;
+  }
+}
+
+function urlOf(password: string, port: number): string {
+  return `postgres://${userName}:${password}@${loopback}:${port}/${databaseName}`;
+}
+
 async function startLocked(
   folder: string,
   as: RunAs,
@@ -163,7 +181,7 @@ async function startLocked(
   const server = { program: programs.value.postgres, as, folder, port };
   const started = await startServer(server, options.timers, () => undefined);
   if (!started.ok) return started;
-  const url = `postgres://${userName}:${password}@${loopback}:${port}/${databaseName}`;
+  const url = urlOf(password, port);
   return ok(new EmbeddedPostgres(server, url, started.value, lock, options));
 }
 

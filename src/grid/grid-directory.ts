@@ -1,5 +1,6 @@
 // Grid directory: which grid lies in a store, which generation of it is open, and its creation.
-// Owns: the grid id, the generation pointer, heads and genesis records of a new grid.
+// Owns: the grid id, the generation pointer, heads and genesis records of a new grid, and the
+// secrets that its lanes share.
 // Does not own: the logs behind genesis (log-machine.ts); rebuilding a lost grid (it will move
 // the pointer, docs/log-protocol.md §10); whether a new grid may be made (the database says).
 // Invariants (docs/invariants.md):
@@ -20,6 +21,7 @@ import {
   headKey,
   pointerKey,
   recordKey,
+  secretKey,
 } from "./grid-keys.ts";
 import { encodeHead, encodeRecord, formatByte } from "./log-record.ts";
 import { everyRule } from "./log-rules.ts";
@@ -163,6 +165,31 @@ export async function holdsGrid(store: Store, identity: GridIdentity): Promise<O
   if (!stored.ok) return stored;
   const grid = stored.value === null ? null : (decode(stored.value) as GridId | null);
   return ok(grid?.gridId === identity.gridId && grid.partitions === identity.partitions);
+}
+
+/** Secrets that all lanes of a grid share, by their number in the store. */
+const gridSecrets = { peers: 0, application: 1 } as const;
+
+/**
+ * A secret that all units of the grid share: whoever can read the store has it, and nobody else
+ * can reach a lane with it. Made by the first that asks. Fails with STORE_UNREACHABLE.
+ */
+export async function gridSecret(
+  ports: DirectoryPorts,
+  { generation }: GridIdentity,
+  name: keyof typeof gridSecrets,
+  make: () => string,
+): Promise<Outcome<string>> {
+  const map = ports.store.map(generationMapName(generation));
+  const key = secretKey(gridSecrets[name]);
+  const found = await readConfirmed(ports, map, key);
+  if (!found.ok) return found;
+  if (found.value !== null) return ok(found.value.toString("utf8", 1));
+  const made = make();
+  const value = Buffer.concat([Buffer.of(formatByte), Buffer.from(made, "utf8")]);
+  const beaten = await write(ports, map, key, value);
+  if (!beaten.ok) return beaten;
+  return ok(beaten.value === null ? made : beaten.value.toString("utf8", 1));
 }
 
 async function openGeneration(

@@ -205,8 +205,14 @@ export class Edge {
       const waiting = partitions.filter(
         ({ phase, reason }) => phase !== "serving" || reason !== null,
       );
-      const ready = status !== null && partitions.length > 0 && waiting.length === 0;
-      return reply.code(ready ? 200 : 503).send({ ready, waiting });
+      const lanes = status?.lanes ?? [];
+      const joined = lanes.length > 0 && lanes.every(({ grid }) => grid.slot >= 0);
+      // What a lane of whatever unit should have, and none has, is missing here too.
+      const unheld = [...new Set(lanes.flatMap(({ grid }) => grid.unheld))];
+      const alarms = [...new Set(lanes.flatMap(({ grid }) => grid.alarms))];
+      const isWhole = waiting.length === 0 && unheld.length === 0 && alarms.length === 0;
+      const ready = joined && isWhole;
+      return reply.code(ready ? 200 : 503).send({ ready, waiting, unheld, alarms });
     });
     this.server.get("/metrics", async (_request, reply) => {
       const lanes = this.#options.unitStatus()?.lanes ?? [];

@@ -77,6 +77,7 @@ export class LaneMonitor {
     const partitions = this.#lane.partitionStatus();
     const status = {
       lane: this.#number,
+      grid: this.#lane.gridStatus(),
       requests: this.#requests,
       commands,
       appends,

@@ -3,7 +3,8 @@
 // that die, stopping them. Does not own: what they need to start (unit.ts gives each its task).
 // Piscina hosts the threads: it starts, watches and replaces them. It is not the request path.
 // Invariants (docs/invariants.md):
-//   U1. A lane that dies is replaced under the same number; its partitions come back from the log.
+//   U1. A lane that dies is replaced, in its slot of the roster; its partitions come back from the
+//       log.
 //   U3. A lane that is stuck is ended, while the unit serves and when it stops.
 import type { Socket } from "node:net";
 import { setFlagsFromString } from "node:v8";
@@ -15,11 +16,14 @@ import {
 } from "node:worker_threads";
 import { Piscina } from "piscina";
 import type { Logger } from "pino";
+import { must } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
-import { failed, ok, type Failure, type Outcome } from "../base/failure.ts";
+import { failed, ok, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { TimerHandle, Timers } from "../base/timers.ts";
+import type { Hello } from "../messaging-grid/hello.ts";
 import type { LaneEnd, LaneTask, MessageFromLane, MessageToLane } from "./lane-protocol.ts";
+import type { Predecessor } from "./ownership.ts";
 import type { LaneStatus, UnitStatus } from "./unit-status.ts";
 
 /** A lane's task with the ports in it, which move to the lane's thread. */
@@ -33,11 +37,10 @@ export interface LanePoolOptions {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly log: Logger;
-  makeTask(lane: number, control: MessagePort): TransferredTask;
+  /** `predecessor`: the lane that this one replaces, where it had joined the grid. */
+  makeTask(lane: number, control: MessagePort, predecessor: Predecessor | null): TransferredTask;
   /** A lane can take connections (again). */
   onReady(): void;
-  /** Another unit's lane claimed a partition of this one: GRID_TAKEN. */
-  onFenced(failure: Failure): void;
 }
 
 // Piscina derives this from an overload of postMessage that does not take a list.
@@ -45,10 +48,14 @@ type TransferList = NonNullable<NonNullable<Parameters<Piscina["run"]>[1]>["tran
 
 interface LaneThread {
   readonly lane: number;
+  readonly incarnation: string;
   readonly control: MessagePort;
   readonly abort: AbortController;
   readonly startedMs: number;
   ready: boolean;
+  /** Its number in the grid; null before it joined. */
+  slot: number | null;
+  readonly predecessor: Predecessor | null;
   status: LaneStatus | null;
   /** Status intervals since it was last heard of. */
   silentFor: number;
@@ -192,10 +199,10 @@ export class LanePool {
     thread.abort.abort();
   }
 
-  #startLane(lane: number): void {
+  #startLane(lane: number, predecessor: Predecessor | null = null): void {
     const { clock, log } = this.#options;
     const channel = new MessageChannel();
-    const { task, ports } = this.#options.makeTask(lane, channel.port2);
+    const { task, ports } = this.#options.makeTask(lane, channel.port2, predecessor);
     const abort = new AbortController();
     const run = this.#pool.run(task, {
       signal: abort.signal,
@@ -203,10 +210,13 @@ export class LanePool {
     });
     const thread: LaneThread = {
       lane,
+      incarnation: task.lane.incarnation,
       control: channel.port1,
       abort,
       startedMs: clock.monotonicMs(),
       ready: false,
+      slot: null,
+      predecessor,
       status: null,
       silentFor: 0,
       drained: () => undefined,
@@ -223,9 +233,6 @@ export class LanePool {
       this.#heard(thread, message);
     });
     this.#threads.set(lane, thread);
-    for (const other of this.#threads.values()) {
-      if (other !== thread) connect(thread, other);
-    }
     void thread.end.then((end) => {
       this.#ended(thread, end);
     });
@@ -235,6 +242,10 @@ export class LanePool {
     switch (message.kind) {
       case "ready":
         thread.ready = true;
+        thread.slot = message.slot;
+        for (const other of this.#threads.values()) {
+          if (other !== thread && other.slot !== null) connect(thread, other);
+        }
         this.#options.onReady();
         break;
       case "status":
@@ -244,9 +255,6 @@ export class LanePool {
         break;
       case "drained":
         thread.drained();
-        break;
-      case "fenced":
-        this.#options.onFenced(message.failure);
         break;
       case "failed":
         this.#settle({ ok: false, failure: message.failure });
@@ -269,8 +277,11 @@ export class LanePool {
     const deaths = quick ? (this.#quickDeaths.get(thread.lane) ?? 0) + 1 : 0;
     this.#quickDeaths.set(thread.lane, deaths);
     const delayMs = Math.min(restartDelayMsMax, restartDelayMsMin * 2 ** deaths);
+    const { slot, incarnation } = thread;
+    const dead = slot === null ? thread.predecessor : { slot, incarnation };
+    thread.slot = null;
     timers.after(delayMs, () => {
-      if (!this.#stopping) this.#startLane(thread.lane);
+      if (!this.#stopping) this.#startLane(thread.lane, dead);
     });
   }
 
@@ -290,20 +301,24 @@ export class LanePool {
   }
 }
 
-/** Every partition of the lane serves, or has halted and says why. */
+/** Every partition of the lane serves, or has halted and says why; somebody has the others. */
 function isSettled({ status }: LaneThread): boolean {
-  return status?.partitions.every(({ phase }) => phase !== "starting") === true;
+  return status?.grid.settled === true;
 }
 
 function send(thread: LaneThread, message: MessageToLane): void {
   thread.control.postMessage(message);
 }
 
-/** A link between two lanes; a lane that was replaced gets new ones. */
+/** A link between two lanes that joined; a lane that was replaced gets new ones. */
 function connect(one: LaneThread, other: LaneThread): void {
   const { port1, port2 } = new MessageChannel();
-  const toOne: MessageToLane = { kind: "peer", lane: other.lane, port: port1 };
-  const toOther: MessageToLane = { kind: "peer", lane: one.lane, port: port2 };
+  const toOne: MessageToLane = { kind: "peer", hello: helloOf(other), port: port1 };
+  const toOther: MessageToLane = { kind: "peer", hello: helloOf(one), port: port2 };
   one.control.postMessage(toOne, [port1]);
   other.control.postMessage(toOther, [port2]);
+}
+
+function helloOf({ slot, incarnation }: LaneThread): Hello {
+  return { slot: must(slot, "a lane that joined has a slot"), incarnation };
 }

@@ -5,18 +5,33 @@ import type { MessagePort } from "node:worker_threads";
 import type { Failure } from "../base/failure.ts";
 import type { PostgresAddress } from "../data-pump/database-url.ts";
 import type { GridIdentity } from "../grid/grid-directory.ts";
+import type { Hello } from "../messaging-grid/hello.ts";
 import type { ApplicationSource } from "./load-application.ts";
+import type { LaneIdentity, Predecessor } from "./ownership.ts";
 import type { LaneStatus, UnitStatus } from "./unit-status.ts";
+
+/** How the lanes of a unit are reached by those of other units. */
+export interface PeerSetting {
+  /** Address to listen on. */
+  readonly host: string;
+  /** Name or address under which others find it. */
+  readonly advertisedHost: string;
+  /** What all lanes of the grid know, and nobody else. */
+  readonly token: string;
+}
 
 /** The one task of a lane's thread: it ends when the lane stops. */
 export interface LaneTask {
-  readonly lane: number;
-  readonly lanes: number;
-  readonly incarnation: string;
+  /** The lane's number within its unit. */
+  readonly number: number;
+  /** Who it is for the other lanes of the grid; its address is known when it listens. */
+  readonly lane: Omit<LaneIdentity, "address">;
+  /** The lane before it under the same number, which is dead. */
+  readonly predecessor: Predecessor | null;
+  /** Where lanes of other units reach it. */
+  readonly peers: PeerSetting;
   readonly identity: GridIdentity;
   readonly application: ApplicationSource;
-  /** Name of the lane in claims and logs. */
-  readonly address: string;
   /** The port behind which the main thread serves an embedded store; the URL of any other. */
   readonly store: MessagePort | string;
   /** null: there is no database. */
@@ -28,8 +43,8 @@ export interface LaneTask {
 
 export type MessageToLane =
   | { readonly kind: "socket"; readonly socket: Socket }
-  /** A way to another lane of the unit; replaces the one before it. */
-  | { readonly kind: "peer"; readonly lane: number; readonly port: MessagePort }
+  /** A way to another lane of the unit. */
+  | { readonly kind: "peer"; readonly hello: Hello; readonly port: MessagePort }
   | { readonly kind: "status"; readonly status: UnitStatus }
   /** Take no more requests, answer those in flight. */
   | { readonly kind: "drain" }
@@ -37,12 +52,10 @@ export type MessageToLane =
   | { readonly kind: "stop" };
 
 export type MessageFromLane =
-  /** HTTP can be taken. */
-  | { readonly kind: "ready" }
+  /** HTTP can be taken, and the lane has a slot in the grid's roster. */
+  | { readonly kind: "ready"; readonly slot: number }
   | { readonly kind: "status"; readonly status: LaneStatus }
   | { readonly kind: "drained" }
-  /** Another unit's lane claimed one of its partitions. */
-  | { readonly kind: "fenced"; readonly failure: Failure }
   | { readonly kind: "failed"; readonly failure: Failure };
 
 /** What a lane's task resolves to. */

@@ -5,7 +5,7 @@ import { isMainThread } from "node:worker_threads";
 import type { Logger } from "pino";
 import { assert } from "../base/assert.ts";
 import { systemClock } from "../base/clock.ts";
-import { failure, FailureError, unwrap, type Failure } from "../base/failure.ts";
+import { FailureError, unwrap, type Failure } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import { systemRandom } from "../base/random.ts";
 import { systemTimers } from "../base/timers.ts";
@@ -15,9 +15,15 @@ import { holdsGrid } from "../grid/grid-directory.ts";
 import type { Store } from "../grid/store.ts";
 import { openStore } from "../grid/stores/open-store.ts";
 import { PortStore } from "../grid/stores/port-store.ts";
-import { Messenger } from "../messaging-grid/messenger.ts";
-import { staticOwners } from "../messaging-grid/owner-table.ts";
+import type { FrameLink } from "../messaging-grid/frame-link.ts";
+import type { Hello } from "../messaging-grid/hello.ts";
 import { PortLink } from "../messaging-grid/port-link.ts";
+import { connectLink } from "../messaging-grid/ws-client.ts";
+import {
+  listenForLinks,
+  type WsServer,
+  type WsServerOptions,
+} from "../messaging-grid/ws-server.ts";
 import type { Application } from "./application.ts";
 import type { EdgeHooks } from "./edge-context.ts";
 import { Edge } from "./edge.ts";
@@ -28,6 +34,14 @@ import { Lane, type LaneListener } from "./lane.ts";
 import type { Respond } from "./partition-request.ts";
 import { loadApplication, tablesOf } from "./load-application.ts";
 
+interface LaneParts {
+  readonly task: LaneTask;
+  readonly log: Logger;
+  readonly application: Application;
+  readonly store: Store;
+  readonly door: WsServer;
+}
+
 /** One lane and all that it is made of; lives as long as its task. */
 class LaneHost {
   readonly #task: LaneTask;
@@ -35,48 +49,48 @@ class LaneHost {
   readonly #application: Application;
   readonly #store: Store;
   readonly #database: PostgresDatabase | null;
-  readonly #messenger: Messenger;
   readonly #lane: Lane;
   readonly #monitor: LaneMonitor;
   readonly #edge: Edge;
   readonly #hooks: EdgeHooks;
-  /** Partitions that neither served nor halted yet. */
-  readonly #starting: Set<number>;
+  readonly #door: WsServer;
   #databaseProblem: string | null = null;
+  #wasSettled = false;
+  #lost: (reason: Failure) => void = () => undefined;
 
-  constructor(task: LaneTask, log: Logger, application: Application, store: Store) {
+  constructor(parts: LaneParts) {
+    const { task, log, application, store, door } = parts;
+    this.#door = door;
     this.#task = task;
     this.#log = log;
     this.#application = application;
     this.#store = store;
-    this.#messenger = new Messenger({
-      clock: systemClock,
-      timers: systemTimers,
-      onRequest: (peer, request, respond) => {
-        const { command, correlationId } = request;
-        this.#lane.receive(request, this.#followed({ command, correlationId, peer }, respond));
-      },
-    });
     this.#database = this.#newDatabase();
     const pump = this.#newPump();
-    const owners = staticOwners(task.identity.partitions, task.lanes);
-    this.#starting = new Set(owners.ownedBy(task.lane));
     this.#lane = new Lane({
       ...task,
+      lane: { ...task.lane, address: door.url },
       store,
       application,
-      owners,
-      messenger: this.#messenger,
       pump,
       clock: systemClock,
       timers: systemTimers,
       random: systemRandom(),
       listener: this.#listener(),
+      connect: (url, hello, wanted) =>
+        connectLink({
+          url,
+          hello,
+          wanted,
+          token: task.peers.token,
+          timers: systemTimers,
+          deadlineMs: limits.peerConnectMs,
+        }),
     });
-    this.#monitor = new LaneMonitor({ number: task.lane, lane: this.#lane, pump });
+    this.#monitor = new LaneMonitor({ number: task.number, lane: this.#lane, pump });
     this.#edge = new Edge({
       application,
-      incarnation: task.incarnation,
+      incarnation: task.lane.incarnation,
       log,
       submit: this.#submit,
       unitStatus: () => this.#monitor.unitStatus,
@@ -100,15 +114,20 @@ class LaneHost {
         this.#heard(message, resolve);
       });
     });
-    this.#lane.open();
-    this.#say({ kind: "ready" });
-    if (this.#starting.size === 0) this.#report(); // there are more lanes than partitions
-    await stopped;
+    const lost = new Promise<Failure>((resolve) => (this.#lost = resolve));
+    const settling = systemTimers.every(limits.heartbeatMs, () => {
+      this.#reportSettled();
+    });
+    const slot = unwrap(await this.#lane.join());
+    this.#say({ kind: "ready", slot });
+    const fault = await Promise.race([stopped, lost]);
+    settling.cancel();
+    if (fault !== undefined) throw new FailureError(fault);
     const written = await this.#lane.close();
     // The thread may be used again: nothing of this lane may stay.
     status.cancel();
     await this.#edge.close();
-    this.#messenger.close();
+    await this.#door.close();
     await this.#database?.close();
     await this.#store.close();
     control.close();
@@ -128,9 +147,16 @@ class LaneHost {
     });
   }
 
-  /** The unit waits for all partitions at its start: it is told at once when the last is there. */
-  #settled(partition: number): void {
-    if (this.#starting.delete(partition) && this.#starting.size === 0) this.#report();
+  /** A link that a lane of another unit made. */
+  accept(hello: Hello, link: FrameLink): void {
+    this.#lane.accept(hello, link);
+  }
+
+  /** The unit waits for all partitions at its start: it is told soon when the last is there. */
+  #reportSettled(): void {
+    const { settled } = this.#lane.gridStatus();
+    if (settled && !this.#wasSettled) this.#report();
+    this.#wasSettled = settled;
   }
 
   #heard(message: MessageToLane, stop: () => void): void {
@@ -139,7 +165,7 @@ class LaneHost {
         this.#edge.connect(message.socket);
         break;
       case "peer":
-        this.#messenger.connect(message.lane, new PortLink(message.port));
+        this.#lane.accept(message.hello, new PortLink(message.port));
         break;
       case "status":
         this.#monitor.unitStatus = message.status;
@@ -200,7 +226,7 @@ class LaneHost {
       random: systemRandom(),
       metrics: this.#monitor.registry,
       partitions: this.#task.identity.partitions,
-      lane: this.#task.lane,
+      lane: this.#task.number,
       submit: this.#submit,
       entries: (space) => this.#lane.entries(space),
     });
@@ -237,26 +263,43 @@ class LaneHost {
     return {
       serving: (partition, epoch) => {
         log.info({ partition, epoch }, "partition serves");
-        this.#settled(partition);
       },
+      released: (partition, epoch) => {
+        log.info({ partition, epoch }, "partition handed over");
+      },
+      lost: (reason) => {
+        this.#lost(reason);
+      },
+      received: (peer, { command, correlationId }, respond) =>
+        this.#followed({ command, correlationId, peer }, respond),
       stopped: (partition, reason, halted) => {
         if (reason.code === "SHUTTING_DOWN") return;
         const what = { partition, failure: reason, halted };
         log[halted ? "error" : "warn"](what, "partition stopped");
-        if (reason.code === "NOT_OWNER") this.#say({ kind: "fenced", failure: taken(reason) });
-        if (halted) this.#settled(partition);
       },
     };
   }
 }
 
-function taken({ message }: Failure): Failure {
-  return failure("GRID_TAKEN", `another processing unit has this grid now (${message})`);
-}
-
 /** What is retried, or was only slow, is counted by who asked: it would flood the log. */
 function isWorthALine({ code, kind }: Failure): boolean {
   return kind !== "retryable" && code !== "DEADLINE_EXCEEDED";
+}
+
+/** Where lanes of other units knock. */
+async function openDoor(task: LaneTask, onLink: WsServerOptions["onLink"]): Promise<WsServer> {
+  const { host, advertisedHost, token } = task.peers;
+  const { incarnation } = task.lane;
+  const opened = await listenForLinks({
+    host,
+    advertisedHost,
+    port: 0,
+    token,
+    incarnation,
+    timers: systemTimers,
+    onLink,
+  });
+  return unwrap(opened);
 }
 
 /** An embedded store is behind a port; for any other, each lane has a client of its own. */
@@ -279,12 +322,16 @@ async function openLaneStore(
 /** A lane's whole life. Rejects where it cannot start; the unit has then been told why. */
 export default async function runLane(task: LaneTask): Promise<LaneEnd> {
   assert(!isMainThread, "a lane runs in a thread of its own");
-  const log = openLog(task.logFile, task.logLevel, `lane-${String(task.lane)}`);
+  const log = openLog(task.logFile, task.logLevel, `lane-${String(task.number)}`);
   try {
     const application = await loadApplication(task.application);
     let host: LaneHost | null = null;
     const store = await openLaneStore(task, log, () => host?.checkLogs());
-    host = new LaneHost(task, log, application, store);
+    const door = await openDoor(task, (hello, link) => {
+      if (host === null) link.close();
+      else host.accept(hello, link);
+    });
+    host = new LaneHost({ task, log, application, store, door });
     return await host.run();
   } catch (error) {
     log.error({ error: error instanceof Error ? error.stack : String(error) }, "lane failed");

@@ -1,11 +1,12 @@
-// Lane: one event loop that owns partitions, routes commands to their owners and runs its own.
-// Owns: its partitions, commands in flight that entered here, their deadlines.
-// Does not own: threads and sockets (lane-worker.ts), HTTP (edge.ts), who owns what
-// (messaging-grid). Nothing here knows whether it runs in a thread or in a simulation.
+// Lane: one event loop that owns partitions, takes commands to their owners and runs its own.
+// Owns: its partitions and what becomes of them, its links, the refusal of commands at a limit.
+// Does not own: threads and sockets (lane-worker.ts), HTTP (edge.ts), who should own what
+// (ownership.ts), commands on their way (command-sender.ts). Nothing here knows whether it runs
+// in a thread or in a simulation.
 // Invariants (docs/invariants.md):
 //   E1. Every command is answered exactly once, at its deadline at the latest.
 //   E2. At a limit the answer is OVERLOADED, at once; nothing is dropped in silence.
-import { assert, must } from "../base/assert.ts";
+import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import { failed, failure, type Failure, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
@@ -17,38 +18,49 @@ import type { GridIdentity } from "../grid/grid-directory.ts";
 import { generationMapName } from "../grid/grid-keys.ts";
 import type { Value } from "../grid/log-record.ts";
 import type { ChainedRecord } from "../grid/partition-log.ts";
-import type { Store } from "../grid/store.ts";
-import type { CommandRequest } from "../messaging-grid/frames.ts";
-import type { Messenger } from "../messaging-grid/messenger.ts";
-import type { OwnerTable } from "../messaging-grid/owner-table.ts";
+import type { OwnedPartition } from "../grid/roster-card.ts";
+import type { ByteMap, Store } from "../grid/store.ts";
+import type { FrameLink } from "../messaging-grid/frame-link.ts";
+import type { CommandOrigin, CommandRequest, Notice } from "../messaging-grid/frames.ts";
+import type { Hello } from "../messaging-grid/hello.ts";
+import { Messenger } from "../messaging-grid/messenger.ts";
+import { OwnerTable } from "../messaging-grid/owner-table.ts";
+import { PeerLinks } from "../messaging-grid/peer-links.ts";
 import type { Application, Entry, Space } from "./application.ts";
+import { CommandSender, type SentCommand } from "./command-sender.ts";
 import type { SubmitOptions } from "./edge-context.ts";
-import { Partition } from "./partition.ts";
+import { Ownership, type LaneIdentity, type Predecessor } from "./ownership.ts";
 import type { Respond } from "./partition-request.ts";
-import type { PartitionStatus } from "./unit-status.ts";
+import { Partition } from "./partition.ts";
+import type { LaneGridStatus, PartitionStatus } from "./unit-status.ts";
 
 /** What happens in a lane, for its log and its supervisor. */
 export interface LaneListener {
   serving(partition: number, epoch: number): void;
+  /** `halted`: it stays so until a person has looked; else it opens again, or another has it. */
   stopped(partition: number, reason: Failure, halted: boolean): void;
+  released(partition: number, epoch: number): void;
+  /** Others took this lane for dead, and have its slot: it must end. */
+  lost(reason: Failure): void;
+  /** A command came from another lane; what is returned answers it. */
+  received(peer: number, request: CommandRequest, respond: Respond): Respond;
 }
 
 export interface LaneOptions {
-  readonly lane: number;
-  /** Name of the lane in claims and logs. */
-  readonly address: string;
-  readonly incarnation: string;
+  readonly lane: LaneIdentity;
+  /** A lane that is known to be dead, whose place this one takes. */
+  readonly predecessor: Predecessor | null;
   readonly identity: GridIdentity;
   readonly store: Store;
   readonly application: Application;
-  readonly owners: OwnerTable;
-  readonly messenger: Messenger;
   /** null: there is no database. */
   readonly pump: Pump | null;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
   readonly listener: LaneListener;
+  /** A link to the lane of another unit that is called `wanted`. */
+  connect(address: string, hello: Hello, wanted: string): Promise<Outcome<FrameLink>>;
 }
 
 export interface LaneCounts {
@@ -58,49 +70,50 @@ export interface LaneCounts {
   journaledBytes: number;
 }
 
-const unnumbered = {
-  read: "local",
-  origin: null,
-  keepsReply: false,
-  idempotencyKey: null,
-} as const;
-
 export class Lane {
   readonly #options: LaneOptions;
+  readonly #map: ByteMap;
+  readonly #owners: OwnerTable;
+  readonly #messenger: Messenger;
+  readonly #ownership: Ownership;
+  readonly #sender: CommandSender;
   readonly #partitions = new Map<number, Partition>();
   readonly #counts: LaneCounts = { commands: 0, appends: 0, journaledBytes: 0 };
-  #inFlight = 0;
+  #links: PeerLinks | null = null;
   #draining = false;
-  #drained: (() => void) | null = null;
-  #settled: (() => void) | null = null;
+  /** Called whenever a partition has come to rest or is gone. */
+  #onRest: () => void = () => undefined;
 
   constructor(options: LaneOptions) {
     this.#options = options;
-    const map = options.store.map(generationMapName(options.identity.generation));
-    for (const number of options.owners.ownedBy(options.lane)) {
-      const partition = new Partition({
-        ...options,
-        partition: number,
-        lane: options.address,
-        map,
-        events: {
-          serving: (which, claim) => {
-            this.#serving(which, claim);
-          },
-          journaled: (which, record, bytes) => {
-            this.#journaled(which, record, bytes);
-          },
-          released: () => undefined,
-          stopped: (which, reason) => {
-            this.#stopped(which, reason);
-          },
-        },
-        acknowledged: () => 0,
-        mayServeLocal: () => true,
-        isFull: () => false,
-      });
-      this.#partitions.set(number, partition);
-    }
+    const { identity, store, lane, clock, timers } = options;
+    this.#map = store.map(generationMapName(identity.generation));
+    this.#owners = new OwnerTable(identity.partitions);
+    this.#messenger = new Messenger({
+      clock,
+      timers,
+      onRequest: (peer, request, respond) => {
+        this.#receive(request, options.listener.received(peer, request, respond));
+      },
+      onNotice: (peer, notice) => {
+        this.#hear(peer, notice);
+      },
+      onLost: () => undefined,
+    });
+    this.#sender = new CommandSender({
+      incarnation: lane.incarnation,
+      owners: this.#owners,
+      clock,
+      timers,
+      deliver: (slot, command, origin, settle) => {
+        this.#deliver(slot, command, origin, settle);
+      },
+      unreachable: (slot) => this.#ownership.unreachable(slot),
+    });
+    this.#owners.onChange = (partition) => {
+      this.#sender.ownerChanged(partition);
+    };
+    this.#ownership = this.#newOwnership();
   }
 
   get counts(): Readonly<LaneCounts> {
@@ -109,21 +122,30 @@ export class Lane {
 
   /** Commands that entered here and are not answered yet. */
   get inFlight(): number {
-    return this.#inFlight;
+    return this.#sender.inFlight;
   }
 
-  /** Claims the partitions that this lane owns. */
-  open(): void {
-    for (const partition of this.#partitions.values()) partition.open();
+  /**
+   * Takes a slot in the roster; from then on it owns what it should. The slot's number, under
+   * which other lanes know this one. Fails with ROSTER_FULL, or as the store does.
+   */
+  join(): Promise<Outcome<number>> {
+    return this.#ownership.join();
+  }
+
+  /** A link that another lane made, or that was made for both. */
+  accept(hello: Hello, link: FrameLink): void {
+    if (this.#links === null) link.close();
+    else this.#links.accept(hello, link);
   }
 
   /**
    * Runs a command in the lane that owns its partition; responds exactly once. Fails with
    * COMMAND_UNKNOWN, INPUT_INVALID (routing key), OVERLOADED, SHUTTING_DOWN, PARTITION_STARTING,
-   * DEADLINE_EXCEEDED, LANE_LOST, or as the partition does.
+   * PEER_UNREACHABLE, DEADLINE_EXCEEDED, or as the partition does.
    */
   submit(name: string, input: Value, options: SubmitOptions, respond: Respond): void {
-    const { application, identity, owners, messenger, clock, timers, lane } = this.#options;
+    const { application, identity, clock } = this.#options;
     const definition = application.commands[name];
     if (definition === undefined) {
       respond(failed("COMMAND_UNKNOWN", `there is no command ${name}`));
@@ -140,60 +162,22 @@ export class Lane {
       respond(failed("INPUT_INVALID", `the routing key of command ${name} must be ${most}`));
       return;
     }
-    const partition = partitionOf(key, identity.partitions);
     const deadlineMs = Math.min(
       options.deadlineMs ?? limits.commandDeadlineMs,
       limits.commandDeadlineMsMax,
     );
-    this.#inFlight++;
     this.#counts.commands++;
-    let settled = false;
-    const settle = (outcome: Outcome<Value>) => {
-      if (settled) return; // the deadline was first, and has answered
-      settled = true;
-      timer.cancel();
-      this.#inFlight--;
-      respond(outcome); // E1
-      if (this.#inFlight === 0) this.#drained?.();
+    const command: SentCommand = {
+      name,
+      input,
+      partition: partitionOf(key, identity.partitions),
+      ack: options.ack ?? "journal",
+      read: options.read ?? "local",
+      idempotencyKey: options.idempotencyKey ?? null,
+      correlationId: options.correlationId ?? null,
+      deadlineAtMs: clock.monotonicMs() + deadlineMs,
     };
-    const timer = timers.after(deadlineMs, () => {
-      const passed = `no answer within ${String(deadlineMs)} ms; the change may have happened`;
-      settle(failed("DEADLINE_EXCEEDED", passed));
-    });
-    const ack = options.ack ?? "journal";
-    const correlationId = options.correlationId ?? null;
-    const owner = owners.ownerOf(partition);
-    if (owner !== lane && !messenger.reaches(owner)) {
-      settle(failed("PARTITION_STARTING", `lane ${String(owner)} is being started; try again`));
-      return;
-    }
-    if (owner === lane) {
-      const deadlineAtMs = clock.monotonicMs() + deadlineMs;
-      this.#partition(partition).execute({
-        ...unnumbered,
-        command: name,
-        input,
-        ack,
-        deadlineAtMs,
-        respond: settle,
-      });
-      return;
-    }
-    const request = { command: name, input, partition, deadlineMs, ack, correlationId };
-    messenger.send(owner, request, settle);
-  }
-
-  /** A command that another lane sent here because this one owns its partition. */
-  receive(request: CommandRequest, respond: Respond): void {
-    const partition = this.#partitions.get(request.partition);
-    if (partition === undefined) {
-      const where = `lane ${String(this.#options.lane)}`;
-      respond(failed("NOT_OWNER", `${where} does not own partition ${String(request.partition)}`));
-      return;
-    }
-    const deadlineAtMs = this.#options.clock.monotonicMs() + request.deadlineMs;
-    const { command, input, ack } = request;
-    partition.execute({ ...unnumbered, command, input, ack, deadlineAtMs, respond });
+    this.#sender.send(command, respond);
   }
 
   /** Something may have been lost behind the store: every log confirms what it ends with. */
@@ -209,7 +193,7 @@ export class Lane {
     }
   }
 
-  /** The state of each partition owned here. */
+  /** The state of each partition that this lane has. */
   partitionStatus(): PartitionStatus[] {
     const { pump } = this.#options;
     return [...this.#partitions.values()].map((partition) => ({
@@ -222,79 +206,247 @@ export class Lane {
     }));
   }
 
-  /** Takes no more commands; resolves when those in flight are answered. */
-  drain(): Promise<void> {
-    this.#draining = true;
-    if (this.#inFlight === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const patience = this.#options.timers.after(limits.drainAnswersMsMax, resolve);
-      this.#drained = () => {
-        patience.cancel();
-        resolve();
-      };
-    });
+  /** This lane among all lanes of the grid. */
+  gridStatus(): LaneGridStatus {
+    const { slot, isReady, entries } = this.#ownership;
+    const starting = [...this.#partitions.values()].some(({ phase }) => phase === "starting");
+    return {
+      slot,
+      lanes: entries.length,
+      settled: isReady && !starting && this.#ownership.unheld().length === 0,
+      unheld: this.#ownership.unheld(),
+      alarms: this.#ownership.alarms(),
+    };
   }
 
-  /** Stops all partitions, after `drain`. True when all that is journaled is written. */
+  /** The pump's word that a partition cannot go on: the database proves that something is wrong. */
+  halt(number: number, reason: Failure): void {
+    this.#partitions.get(number)?.close(reason);
+  }
+
+  /** Takes no more commands; resolves when those that entered here are answered. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    if (this.#sender.inFlight === 0) return;
+    const idle = new Promise<void>((resolve) => (this.#sender.onIdle = resolve));
+    await withDeadline(this.#options.timers, limits.drainAnswersMsMax, idle, () => undefined);
+  }
+
+  /**
+   * Gives all partitions away and leaves, after `drain`. Where nobody is left to take them, all
+   * that is journaled is written to the database first. True when it is written.
+   */
   async close(): Promise<boolean> {
-    const { pump, timers } = this.#options;
-    // What was answered before it was journaled (`x-ack: memory`, a deadline) no longer counts as
-    // in flight.
-    if (this.#unsettled()) {
-      const settled = new Promise<void>((resolve) => (this.#settled = resolve));
-      await withDeadline(timers, limits.drainAnswersMsMax, settled, () => undefined);
+    const { pump } = this.#options;
+    let written = pump === null || pump.backlogRecords === 0;
+    if (!this.#ownership.hasHeirs) {
+      // What was answered before it was journaled (`x-ack: memory`, a deadline) is not in flight.
+      await this.#rest(({ log }) => log.unsettled === 0);
+      written = pump === null || (await pump.drain(limits.drainPumpMsMax));
     }
-    const written = pump === null || (await pump.drain(limits.drainPumpMsMax));
-    for (const partition of this.#partitions.values()) {
+    this.#ownership.leave();
+    await this.#rest(({ phase }) => phase !== "serving" && phase !== "leaving");
+    for (const partition of [...this.#partitions.values()]) {
       pump?.detach(partition.number);
       partition.close(failure("SHUTTING_DOWN", "this processing unit is stopping"));
     }
+    await this.#ownership.close();
+    this.#messenger.close();
     return written;
   }
 
-  #unsettled(): boolean {
-    return [...this.#partitions.values()].some(({ log }) => log.unsettled > 0);
+  /** Resolves when every partition is `atRest`, or after the longest wait for answers. */
+  async #rest(atRest: (partition: Partition) => boolean): Promise<void> {
+    const isOver = () => [...this.#partitions.values()].every(atRest);
+    if (isOver()) return;
+    const over = new Promise<void>((resolve) => {
+      this.#onRest = () => {
+        if (isOver()) resolve();
+      };
+    });
+    const { timers } = this.#options;
+    await withDeadline(timers, limits.drainAnswersMsMax, over, () => undefined);
+    this.#onRest = () => undefined;
   }
 
   #refusal(): Outcome<never> | null {
     if (this.#draining) return failed("SHUTTING_DOWN", "this processing unit is stopping");
-    if (this.#inFlight < limits.laneCommandsInFlightMax) return null;
+    if (this.#sender.inFlight < limits.laneCommandsInFlightMax) return null;
     return failed("OVERLOADED", "too many commands are in flight in this lane"); // E2
   }
 
-  #partition(number: number): Partition {
-    return must(this.#partitions.get(number), () => `partition ${String(number)} is owned here`);
+  #deliver(slot: number, command: SentCommand, origin: CommandOrigin, settle: Respond): void {
+    const { partition, deadlineAtMs } = command;
+    if (slot === this.#ownership.slot) {
+      this.#execute({ ...command, command: command.name, origin, keepsReply: false }, settle);
+    } else if (!this.#messenger.reaches(slot)) {
+      settle(failed("PEER_UNREACHABLE", `the owner of partition ${partition} is not connected`));
+    } else {
+      const { name, input, ack, read, idempotencyKey, correlationId } = command;
+      const deadlineMs = Math.max(0, deadlineAtMs - this.#options.clock.monotonicMs());
+      const rest = { partition, ack, read, idempotencyKey, correlationId };
+      this.#messenger.send(slot, { command: name, input, deadlineMs, origin, ...rest }, settle);
+    }
+  }
+
+  /** A command that another lane sent here because it thinks that this one owns its partition. */
+  #receive(request: CommandRequest, respond: Respond): void {
+    const deadlineAtMs = this.#options.clock.monotonicMs() + request.deadlineMs;
+    this.#execute({ ...request, deadlineAtMs, keepsReply: true }, respond);
+  }
+
+  #execute(
+    request: Omit<CommandRequest, "deadlineMs" | "correlationId"> & {
+      readonly deadlineAtMs: number;
+      readonly keepsReply: boolean;
+    },
+    respond: Respond,
+  ): void {
+    const partition = this.#partitions.get(request.partition);
+    if (partition === undefined) {
+      const where = this.#options.lane.name;
+      respond(failed("NOT_OWNER", `${where} does not own partition ${String(request.partition)}`));
+      return;
+    }
+    const { command, input, ack, read, origin, keepsReply, idempotencyKey, deadlineAtMs } = request;
+    partition.execute({
+      command,
+      input,
+      ack,
+      read,
+      origin,
+      keepsReply,
+      idempotencyKey,
+      deadlineAtMs,
+      respond,
+    });
+  }
+
+  #hear(peer: number, notice: Notice): void {
+    const { partition, epoch } = notice;
+    if (partition >= this.#options.identity.partitions) return;
+    if (notice.kind === "serving") this.#ownership.heardServing(peer, partition, epoch);
+    else this.#ownership.heardReleased(partition, epoch);
+  }
+
+  #newOwnership(): Ownership {
+    const { lane, listener, random } = this.#options;
+    return new Ownership({
+      ...this.#options,
+      map: this.#map,
+      owners: this.#owners,
+      makeLinks: (slot) => {
+        const { clock, timers } = this.#options;
+        const hello = { slot, incarnation: lane.incarnation };
+        const messenger = this.#messenger;
+        const connect: LaneOptions["connect"] = (address, ...who) =>
+          this.#options.connect(address, ...who);
+        this.#links = new PeerLinks({ hello, clock, timers, random, connect, messenger });
+        return this.#links;
+      },
+      events: {
+        held: () => this.#held(),
+        claim: (partition) => {
+          this.#claim(partition);
+        },
+        handOver: (partition) => {
+          this.#partitions.get(partition)?.leave();
+        },
+        leaving: () =>
+          [...this.#partitions.values()].filter(({ phase }) => phase === "leaving").length,
+        lost: (reason) => {
+          for (const partition of [...this.#partitions.values()]) partition.close(reason);
+          listener.lost(reason);
+        },
+      },
+    });
+  }
+
+  #held(): OwnedPartition[] {
+    return [...this.#partitions.values()].map(({ number, phase, epoch, journaled }) => ({
+      partition: number,
+      epoch: phase === "starting" ? 0 : epoch,
+      acknowledged: journaled,
+    }));
+  }
+
+  #claim(number: number): void {
+    const partition = new Partition({
+      ...this.#options,
+      partition: number,
+      lane: this.#options.lane.name,
+      incarnation: this.#options.lane.incarnation,
+      map: this.#map,
+      acknowledged: () => this.#ownership.acknowledged(number),
+      mayServeLocal: () => this.#ownership.isFresh,
+      isFull: () => false,
+      events: {
+        serving: (which, claim) => {
+          this.#serving(which, claim);
+        },
+        journaled: (which, record, bytes) => {
+          this.#journaled(which, record, bytes);
+        },
+        released: (which) => {
+          this.#released(which);
+        },
+        stopped: (which, reason) => {
+          this.#stopped(which, reason);
+        },
+      },
+    });
+    this.#partitions.set(number, partition);
+    partition.open();
   }
 
   #serving(partition: Partition, claim: ChainedRecord): void {
-    this.#options.pump?.attach({
-      partition: partition.number,
-      epoch: partition.epoch,
+    const { pump, listener } = this.#options;
+    const { number } = partition;
+    const { epoch } = claim.record;
+    pump?.attach({
+      partition: number,
+      epoch,
       tail: () => partition.journaled,
       read: (from, to) => partition.log.read(from, to),
     });
-    this.#options.listener.serving(partition.number, claim.record.epoch);
+    listener.serving(number, epoch);
+    this.#owners.learn(number, this.#ownership.slot, epoch);
+    this.#messenger.announce({ kind: "serving", partition: number, epoch });
+    if (this.#draining) this.#ownership.decideSoon(); // it came too late: on to somebody else
   }
 
   #journaled(partition: Partition, record: ChainedRecord, bytes: number): void {
     this.#counts.appends++;
     this.#counts.journaledBytes += bytes;
     this.#options.pump?.durable(partition.number, record, bytes);
-    this.#settle();
+    this.#onRest();
+  }
+
+  #released(partition: Partition): void {
+    const { number, epoch } = partition;
+    this.#drop(partition);
+    this.#messenger.announce({ kind: "released", partition: number, epoch });
+    this.#ownership.heardReleased(number, epoch);
+    this.#options.listener.released(number, epoch);
+    this.#onRest();
   }
 
   #stopped(partition: Partition, reason: Failure): void {
+    const { pump, listener } = this.#options;
+    const { number, phase } = partition;
+    if (phase === "gone") {
+      this.#drop(partition);
+      this.#owners.released(number, partition.epoch);
+      this.#ownership.doubt(number); // whoever has it says so in a moment
+    } else {
+      pump?.detach(number);
+    }
+    listener.stopped(number, reason, phase === "halted");
+    this.#onRest();
+  }
+
+  #drop(partition: Partition): void {
     this.#options.pump?.detach(partition.number);
-    this.#options.listener.stopped(partition.number, reason, partition.phase === "halted");
-    this.#settle();
-  }
-
-  #settle(): void {
-    if (this.#settled !== null && !this.#unsettled()) this.#settled();
-  }
-
-  /** The pump's word that a partition must stop: the database proves that something is wrong. */
-  halt(number: number, reason: Failure): void {
-    this.#partitions.get(number)?.close(reason);
+    this.#partitions.delete(partition.number);
   }
 }

@@ -12,7 +12,11 @@ import {
   type DatabaseAddress,
   type PostgresAddress,
 } from "../data-pump/database-url.ts";
-import { startEmbeddedPostgres, type EmbeddedPostgres } from "../data-pump/embedded-postgres.ts";
+import {
+  runningEmbeddedPostgres,
+  startEmbeddedPostgres,
+  type EmbeddedPostgres,
+} from "../data-pump/embedded-postgres.ts";
 import { OpenDatabase, type TableTotals } from "../data-pump/open-database.ts";
 import type { Table } from "../data-pump/table.ts";
 import type { GridIdentity } from "../grid/grid-directory.ts";
@@ -56,11 +60,15 @@ export class UnitDatabase {
             log.warn(message);
           },
         });
-        if (!started.ok) return started;
-        const inner = parseDatabaseUrl(started.value.url);
+        const server = started.ok ? started.value : null;
+        if (!started.ok && started.failure.code !== "DATA_IN_USE") return started;
+        // Another unit of this machine runs it: this one writes to it, too.
+        const url = server?.url ?? (await runningEmbeddedPostgres(address.folder));
+        if (url === null) return started as Outcome<never>;
+        const inner = parseDatabaseUrl(url);
         if (!inner.ok) return inner;
         if (inner.value.kind !== "postgres") return ok(new UnitDatabase(null, null, log));
-        return ok(new UnitDatabase(inner.value, started.value, log));
+        return ok(new UnitDatabase(inner.value, server, log));
       }
     }
   }

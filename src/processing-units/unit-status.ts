@@ -23,8 +23,23 @@ export interface PartitionStatus {
   readonly written: number;
 }
 
+/** A lane among all lanes of the grid. */
+export interface LaneGridStatus {
+  /** Its number there; -1 before it joined. */
+  readonly slot: number;
+  /** Lanes of all units, as far as this one knows. */
+  readonly lanes: number;
+  /** It has what it should have, and somebody has everything else. */
+  readonly settled: boolean;
+  /** Partitions that no lane has that lives. */
+  readonly unheld: readonly number[];
+  /** What keeps it from its work, in words. */
+  readonly alarms: readonly string[];
+}
+
 export interface LaneStatus {
   readonly lane: number;
+  readonly grid: LaneGridStatus;
   /** Counts since the lane started. */
   readonly requests: number;
   readonly commands: number;

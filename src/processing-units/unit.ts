@@ -4,23 +4,24 @@
 // Does not own: threads (lane-pool.ts), what a lane does (lane.ts), what the application is.
 // Invariants (docs/invariants.md):
 //   U2. A stop answers what is in flight, writes what is journaled, and only then ends.
+import { randomBytes } from "node:crypto";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { Logger } from "pino";
 import { systemClock } from "../base/clock.ts";
-import { ok, type Failure, type Outcome } from "../base/failure.ts";
+import { ok, type Outcome } from "../base/failure.ts";
 import { newId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import { systemRandom } from "../base/random.ts";
 import { systemTimers } from "../base/timers.ts";
 import { parseDatabaseUrl } from "../data-pump/database-url.ts";
-import { lockDataFolder } from "../grid/data-lock.ts";
-import { openGrid, type GridIdentity } from "../grid/grid-directory.ts";
+import { gridSecret, openGrid, type GridIdentity } from "../grid/grid-directory.ts";
 import type { Store } from "../grid/store.ts";
-import { openStore, parseStoreUrl, type StoreAddress } from "../grid/stores/open-store.ts";
+import { openStore, parseStoreUrl } from "../grid/stores/open-store.ts";
 import { serveStore } from "../grid/stores/port-store.ts";
 import { Acceptor } from "./acceptor.ts";
 import { openLog } from "./lane-log.ts";
 import { LanePool, type TransferredTask } from "./lane-pool.ts";
+import type { PeerSetting } from "./lane-protocol.ts";
 import { loadApplication, tablesOf, type ApplicationSource } from "./load-application.ts";
 import { UnitDatabase } from "./unit-database.ts";
 import type { UnitStatus } from "./unit-status.ts";
@@ -36,6 +37,10 @@ export interface UnitOptions {
   readonly port: number;
   /** null: those of the existing grid, or the default. */
   readonly partitions: number | null;
+  /** Where lanes of other units reach those of this one. */
+  readonly peers: Omit<PeerSetting, "token">;
+  /** Version of the program, for people who look at the roster. */
+  readonly release: string;
   /** null: standard output. */
   readonly logFile: string | null;
   readonly logLevel: string;
@@ -70,8 +75,6 @@ export class Unit {
   readonly #acceptor: Acceptor;
   readonly #pool: LanePool;
   readonly #acquired: Acquired;
-  /** Resolves when another unit took over: this one is to be stopped, and says why. */
-  readonly fenced: Promise<Failure>;
   #stopping: Promise<boolean> | null = null;
   #status: UnitStatus | null = null;
 
@@ -81,7 +84,6 @@ export class Unit {
     readonly database: UnitDatabase;
     readonly pool: LanePool;
     readonly acquired: Acquired;
-    readonly fenced: Promise<Failure>;
   }) {
     this.#acceptor = parts.acceptor;
     this.port = parts.acceptor.port;
@@ -89,7 +91,6 @@ export class Unit {
     this.database = parts.database;
     this.#pool = parts.pool;
     this.#acquired = parts.acquired;
-    this.fenced = parts.fenced;
   }
 
   /** The newest status; null before the first. */
@@ -142,6 +143,9 @@ export async function startUnit(options: UnitOptions): Promise<Outcome<Unit>> {
   }
 }
 
+const system = { timers: systemTimers, clock: systemClock, random: systemRandom() };
+const peerTokenBytes = 32;
+
 async function start(options: UnitOptions, acquired: Acquired): Promise<Outcome<Unit>> {
   // The cheap refusals first: nothing is made before the address and the folders are ours.
   const address = parseStoreUrl(options.store);
@@ -155,18 +159,17 @@ async function start(options: UnitOptions, acquired: Acquired): Promise<Outcome<
     acceptor.close();
   });
   const log = openLog(options.logFile, options.logLevel, "unit");
-  const opened = await acquireStore(options.store, address.value, acquired);
+  const opened = await openStore(options.store);
   if (!opened.ok) return opened;
   const store = opened.value;
+  acquired.add(() => store.close());
   const connected = await UnitDatabase.open(databaseAddress.value, log);
   if (!connected.ok) return connected;
   const database = connected.value;
   acquired.add(() => database.close());
   const grid = await openGrid({
+    ...system,
     store,
-    timers: systemTimers,
-    clock: systemClock,
-    random: systemRandom(),
     partitions: options.partitions,
     partitionsDefault: limits.partitionsDefault,
     mayCreate: () => database.allowsNewGrid(),
@@ -179,14 +182,18 @@ async function start(options: UnitOptions, acquired: Acquired): Promise<Outcome<
   const tables = [...tablesOf(await loadApplication(source)).values()];
   const prepared = await database.adopt(grid.value, tables);
   if (!prepared.ok) return prepared;
+  const identity = grid.value;
+  const token = await gridSecret({ ...system, store }, identity, "peers", () =>
+    randomBytes(peerTokenBytes).toString("hex"),
+  );
+  if (!token.ok) return token;
   // Lanes have clients of their own for members elsewhere.
   const embedded = address.value.engine === "hazelcast" ? null : store;
   if (embedded === null) await store.close();
-  const { promise: fenced, resolve: onFenced } = Promise.withResolvers<Failure>();
-  const identity = grid.value;
-  const parts = { embedded, identity, database, source, acceptor, log, onFenced };
+  const peers = { ...options.peers, token: token.value };
+  const parts = { embedded, identity, database, source, acceptor, log, peers };
   const pool = newPool(options, parts);
-  const unit = new Unit({ acceptor, identity, database, pool, acquired, fenced });
+  const unit = new Unit({ acceptor, identity, database, pool, acquired });
   const started = await pool.start();
   if (!started.ok) {
     await pool.stop();
@@ -202,24 +209,6 @@ async function start(options: UnitOptions, acquired: Acquired): Promise<Outcome<
   unit.refreshStatus(); // every lane knows that the unit is ready before anybody can ask it
   log.info({ port: unit.port, ...grid.value, lanes: options.lanes }, "unit serves");
   return ok(unit);
-}
-
-/** A store that nobody else can open meanwhile, or one that its engine lets us share. */
-async function acquireStore(
-  url: string,
-  address: StoreAddress,
-  acquired: Acquired,
-): Promise<Outcome<Store>> {
-  if (address.engine === "lmdb") {
-    const lock = lockDataFolder(address.folder);
-    if (!lock.ok) return lock;
-    acquired.add(() => {
-      lock.value.release();
-    });
-  }
-  const opened = await openStore(url);
-  if (opened.ok) acquired.add(() => opened.value.close());
-  return opened;
 }
 
 /** The store stays in this thread, whatever becomes of a lane's (docs/decisions/0002). */
@@ -238,24 +227,30 @@ function newPool(
     readonly source: ApplicationSource;
     readonly acceptor: Acceptor;
     readonly log: Logger;
-    readonly onFenced: (failure: Failure) => void;
+    readonly peers: PeerSetting;
   },
 ): LanePool {
-  const random = systemRandom();
+  const { random } = system;
+  const unit = newId(random);
   const pool: LanePool = new LanePool({
     lanes: options.lanes,
     clock: systemClock,
     timers: systemTimers,
     log: parts.log,
-    makeTask: (lane, control): TransferredTask => {
+    makeTask: (number, control, predecessor): TransferredTask => {
       const port = parts.embedded === null ? null : servedPort(parts.embedded);
       const task = {
-        lane,
-        lanes: options.lanes,
-        incarnation: newId(random),
+        number,
+        lane: {
+          incarnation: newId(random),
+          unit,
+          name: `lane ${String(number)} of ${options.host}:${String(parts.acceptor.port)}`,
+          release: options.release,
+        },
+        predecessor,
+        peers: parts.peers,
         identity: parts.identity,
         application: parts.source,
-        address: `lane ${String(lane)} of ${options.host}:${String(parts.acceptor.port)}`,
         store: port ?? options.store,
         database: parts.database.address,
         logFile: options.logFile,
@@ -264,7 +259,6 @@ function newPool(
       };
       return { task, ports: port === null ? [] : [port] };
     },
-    onFenced: parts.onFenced,
     onReady: () => {
       parts.acceptor.open((socket) => pool.place(socket));
     },

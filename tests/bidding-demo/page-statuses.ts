@@ -68,6 +68,7 @@ export class FakeLane {
     const each = { phase, reason, epoch, journaled, written };
     return {
       lane,
+      grid: { slot: lane, lanes: 1, settled: true, unheld: [], alarms: [] },
       requests: this.requests,
       commands: 0,
       appends: 0,

@@ -123,7 +123,12 @@ test.each([
 
 function statusWith(phase: "serving" | "starting"): UnitStatus {
   const partition = { partition: 0, phase, reason: null, epoch: 1, journaled: 1, written: 1 };
-  return { timeMs: 0, restarts: 0, lanes: [{ partitions: [partition], metrics: [] }] } as never;
+  const grid = { slot: 0, lanes: 1, settled: true, unheld: [], alarms: [] };
+  return {
+    timeMs: 0,
+    restarts: 0,
+    lanes: [{ grid, partitions: [partition], metrics: [] }],
+  } as never;
 }
 
 test("/livez, /readyz: ready when every partition of the unit serves", async () => {

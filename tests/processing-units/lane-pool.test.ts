@@ -9,7 +9,9 @@ import { pino } from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { unwrap } from "../../src/base/failure.ts";
+import { newId } from "../../src/base/ids.ts";
 import { limits } from "../../src/base/limits.ts";
+import { systemRandom } from "../../src/base/random.ts";
 import { systemTimers, type Timers } from "../../src/base/timers.ts";
 import { serveStore } from "../../src/grid/stores/port-store.ts";
 import { Acceptor } from "../../src/processing-units/acceptor.ts";
@@ -53,15 +55,15 @@ async function newPool({ breaksLate = false } = {}) {
     clock: systemClock,
     timers,
     log,
-    makeTask: (lane, control) => {
+    makeTask: (number, control, predecessor) => {
       const { port1, port2 } = new MessageChannel();
       serveStore(store, port1, systemTimers);
       const module = new URL("../support/unruly-application.ts", import.meta.url).href;
       const task = {
-        lane,
-        lanes: 1,
-        incarnation: "i",
-        address: "lane 0",
+        number,
+        lane: { incarnation: newId(systemRandom()), unit: "u", name: "lane 0", release: "test" },
+        predecessor,
+        peers: { host: "127.0.0.1", advertisedHost: "127.0.0.1", token: "t".repeat(32) },
         identity,
         application: { module, options: { breaksLate, spinning } satisfies Unruliness },
         store: port2,
@@ -75,7 +77,6 @@ async function newPool({ breaksLate = false } = {}) {
     onReady: () => {
       acceptor.open((socket) => pool.place(socket));
     },
-    onFenced: () => undefined,
   });
   return {
     pool,

@@ -37,6 +37,8 @@ function start(options: Partial<UnitOptions> = {}) {
     lanes: 2,
     host: "127.0.0.1",
     port: 0,
+    peers: { host: "127.0.0.1", advertisedHost: "127.0.0.1" },
+    release: "test",
     partitions: 8,
     logFile: join(newFolder(), "unit.log"),
     logLevel: "info",
@@ -130,7 +132,7 @@ test.each(["memory:", "lmdb:", "lmdb:?sync=off"])(
     await Promise.all(running);
     for (const key of keys) {
       const [status, value] = await call(unit, "read", { key });
-      expect(status).toBe(200);
+      expect([status, value]).toEqual([200, value]);
       const sure = ledger.acknowledged.get(key) ?? 0;
       expect(value).toBeGreaterThanOrEqual(sure);
       expect(value).toBeLessThanOrEqual(sure + (ledger.uncertain.get(key) ?? 0));
@@ -162,7 +164,29 @@ test("connections are spread evenly over the lanes; the status counts what they 
   );
   await even;
   const ready = await fetch(url.replace("livez", "readyz"));
-  expect([ready.status, await ready.json()]).toEqual([200, { ready: true, waiting: [] }]);
+  expect([ready.status, await ready.json()]).toEqual([
+    200,
+    { ready: true, waiting: [], unheld: [], alarms: [] },
+  ]);
+});
+
+test("O1: a second unit on the same store takes its share, and gives it back when it stops", async () => {
+  const store = `lmdb:${join(newFolder(), "grid")}`;
+  const first = await started({ store });
+  const shares = (unit: Unit) =>
+    unit.refreshStatus().lanes.map(({ partitions }) => partitions.length);
+  for (let key = 0; key < 20; key++) await call(first, "add", { key: String(key), by: 1 });
+  const second = await started({ store });
+  await statusWhere(() => [first, second].flatMap(shares).join() === "2,2,2,2");
+  for (let key = 0; key < 20; key++) {
+    const unit = key % 2 === 0 ? first : second;
+    expect(await call(unit, "add", { key: String(key), by: 1 })).toEqual([200, 2]);
+  }
+  expect(await first.stop()).toBe(true);
+  await statusWhere(() => shares(second).join() === "4,4");
+  for (let key = 0; key < 20; key++) {
+    expect(await call(second, "add", { key: String(key), by: 1 })).toEqual([200, 3]);
+  }
 });
 
 test("bad input: what cannot be started is refused in one line, and leaves nothing behind", async () => {
@@ -171,7 +195,6 @@ test("bad input: what cannot be started is refused in one line, and leaves nothi
   const unit = await started({ store });
   const refusals: readonly (readonly [Partial<UnitOptions>, string, RegExp])[] = [
     [{ port: unit.port }, "ADDRESS_IN_USE", /choose --port/],
-    [{ store }, "DATA_IN_USE", new RegExp(`process ${String(process.pid)}`)],
     [{ store: "redis:" }, "CONFIG_INVALID", /lmdb:FOLDER/],
     [{ database: "mysql://x" }, "CONFIG_INVALID", /postgres/],
     [{ host: "203.0.113.1" }, "CONFIG_INVALID", /cannot listen/],

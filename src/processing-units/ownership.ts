@@ -1,0 +1,451 @@
+// Ownership: what one lane decides, heartbeat by heartbeat, about who owns which partition: it
+// says in the roster that it lives and what it owns, sees who else does, computes the assignment
+// that everybody computes, claims what is free and its own, and hands over what is not.
+// Owns: the heartbeats, the judgement of who is dead, the two decisions. Does not own: the slots
+// (grid/roster.ts), the arithmetic (messaging-grid/assignment.ts), what claiming and handing over
+// are (lane.ts, partition.ts).
+// Nothing here can make anything wrong: the log decides who is right. It decides how soon.
+// Invariants (docs/invariants.md):
+//   O1. A lane claims a partition only where nobody holds it who lives: released, or its lane's
+//       heartbeat stood still and its connection is closed, refused, or silent for long.
+//   O2. A lane whose wall clock is seconds off the others' claims nothing.
+import type { Clock } from "../base/clock.ts";
+import { failure, ok, type Failure, type Outcome } from "../base/failure.ts";
+import { limits } from "../base/limits.ts";
+import type { TimerHandle, Timers } from "../base/timers.ts";
+import type { GridIdentity } from "../grid/grid-directory.ts";
+import type { LaneCard, OwnedPartition, RosterEntry } from "../grid/roster-card.ts";
+import { readRoster, RosterSlot } from "../grid/roster.ts";
+import type { ByteMap } from "../grid/store.ts";
+import { assign, joinDelayMs } from "../messaging-grid/assignment.ts";
+import type { OwnerTable } from "../messaging-grid/owner-table.ts";
+import type { PeerLinks } from "../messaging-grid/peer-links.ts";
+import { RosterWatch } from "../messaging-grid/roster-watch.ts";
+
+/** Who this lane is, for the others. */
+export interface LaneIdentity {
+  /** Unique among all lanes that ever lived. */
+  readonly incarnation: string;
+  /** Id of its process. */
+  readonly unit: string;
+  /** For people: "lane 0 of 127.0.0.1:7070". */
+  readonly name: string;
+  /** Where lanes of other units connect to; null: they cannot. */
+  readonly address: string | null;
+  readonly release: string;
+}
+
+/** The lane that this one takes the place of, which is known to be dead. */
+export interface Predecessor {
+  readonly slot: number;
+  readonly incarnation: string;
+}
+
+/** What the lane does for its ownership. */
+export interface OwnershipEvents {
+  /** What it has at the moment; epoch 0: being claimed. */
+  held(): readonly OwnedPartition[];
+  claim(partition: number): void;
+  /** `to`: the slot that it should go to; null: this lane is leaving. */
+  handOver(partition: number, to: number | null): void;
+  /** Partitions on their way to somebody else. */
+  leaving(): number;
+  /** Another lane has the slot: this one is taken for dead, and must end. */
+  lost(reason: Failure): void;
+}
+
+export interface OwnershipOptions {
+  readonly identity: GridIdentity;
+  readonly lane: LaneIdentity;
+  readonly predecessor: Predecessor | null;
+  readonly map: ByteMap;
+  readonly owners: OwnerTable;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly events: OwnershipEvents;
+  /** Links to the other lanes, once the slot is known. */
+  makeLinks(slot: number): PeerLinks;
+}
+
+/** Version of the formats that this release writes. */
+const formatVersion = 1;
+/** A lane that joined before that is not counted as coming and going. */
+const rejoinMs = 600_000;
+
+export class Ownership {
+  readonly #options: OwnershipOptions;
+  readonly #watch: RosterWatch;
+  readonly #slot: RosterSlot;
+  #number = -1;
+  #links: PeerLinks | null = null;
+  #state: LaneCard["state"] = "joining";
+  #joins = 1;
+  #joinedAtMs = 0;
+  #counter = 0;
+  #witnessed: readonly OwnedPartition[] = [];
+  /** When the last heartbeat that is known to be stored was begun. */
+  #beatAtMs = Number.NEGATIVE_INFINITY;
+  /** Cards of the lanes that have not left, and those of all slots. */
+  #entries: readonly RosterEntry[] = [];
+  #everybody: readonly RosterEntry[] = [];
+  /** Until when each partition counts as somebody's who has not said so in the roster yet. */
+  readonly #doubts = new Map<number, number>();
+  /** The newest epoch under which each partition was released. */
+  readonly #released = new Map<number, number>();
+  #timer: TimerHandle | null = null;
+  #decideSoon = false;
+  #closed = false;
+
+  constructor(options: OwnershipOptions) {
+    this.#options = options;
+    const { map, timers, clock } = options;
+    this.#watch = new RosterWatch(clock);
+    this.#slot = new RosterSlot({ map, timers, clock });
+  }
+
+  /** This lane's slot, once it has one: its number among all lanes of the grid. */
+  get slot(): number {
+    return this.#number;
+  }
+
+  /** True while nobody can have claimed what this lane owns: its heartbeat is young. */
+  get isFresh(): boolean {
+    return this.#options.clock.monotonicMs() - this.#beatAtMs <= limits.staleReadMsMax;
+  }
+
+  /** Takes a slot, and begins to beat. Fails with ROSTER_FULL, or as the store does. */
+  async join(): Promise<Outcome<number>> {
+    const { predecessor, clock } = this.#options;
+    const known = await readRoster(this.#options.map);
+    if (!known.ok) return known;
+    this.#joins = this.#joinsBefore(known.value) + 1;
+    // A replacement is expected: its slot, its partitions and its neighbours are known.
+    if (predecessor !== null && joinDelayMs(this.#joins) === 0) this.#state = "ready";
+    const joined = await this.#slot.join(this.#card(), { mayTake: () => false, predecessor });
+    if (!joined.ok) return joined;
+    this.#number = joined.value;
+    this.#witnessed = this.#slot.witnessed;
+    this.#joinedAtMs = clock.monotonicMs();
+    this.#links = this.#options.makeLinks(joined.value);
+    void this.#run();
+    return ok(joined.value);
+  }
+
+  /** What the roster says was acknowledged in a partition, by anybody. */
+  acknowledged(partition: number): number {
+    let most = 0;
+    for (const { card } of this.#everybody) {
+      for (const list of [card.owned, card.witnessed]) {
+        for (const one of list) {
+          if (one.partition === partition) most = Math.max(most, one.acknowledged);
+        }
+      }
+    }
+    return most;
+  }
+
+  /** A lane says that it serves a partition: known before its card says so. */
+  heardServing(slot: number, partition: number, epoch: number): void {
+    if (this.#options.owners.learn(partition, slot, epoch)) this.#doubt(partition);
+  }
+
+  /** A lane says that it released a partition: whose it is now may claim it at once. */
+  heardReleased(partition: number, epoch: number): void {
+    this.#released.set(partition, Math.max(epoch, this.#released.get(partition) ?? 0));
+    this.#options.owners.released(partition, epoch);
+    this.#doubts.delete(partition);
+    this.decideSoon();
+  }
+
+  /** A partition was lost to somebody whose card does not say so yet. */
+  doubt(partition: number): void {
+    this.#doubt(partition);
+  }
+
+  /** Looks again at what is to be claimed and handed over, at the end of the tick. */
+  decideSoon(): void {
+    if (this.#decideSoon || this.#closed) return;
+    this.#decideSoon = true;
+    this.#options.timers.endOfTick(() => {
+      this.#decideSoon = false;
+      if (!this.#closed && this.isFresh) this.#decide();
+    });
+  }
+
+  /** From here on it claims nothing, and gives everything away. */
+  leave(): void {
+    this.#state = "leaving";
+    this.decideSoon();
+    this.#beatSoon();
+  }
+
+  /** True once partitions are given to this lane. */
+  get isReady(): boolean {
+    return this.#state === "ready";
+  }
+
+  /** True where a lane of another unit can take what this one has: this unit's lanes all leave. */
+  get hasHeirs(): boolean {
+    return this.#members().some(({ card }) => card.unit !== this.#options.lane.unit);
+  }
+
+  /** Partitions that no lane has that lives. */
+  unheld(): number[] {
+    const holders = this.#holders();
+    const all = Array.from({ length: this.#options.identity.partitions }, (_, number) => number);
+    return all.filter((partition) => !holders.has(partition));
+  }
+
+  /** Frees the slot. Partitions must have been given away or closed before. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#timer?.cancel();
+    this.#links?.close();
+    if (this.#number >= 0) await this.#slot.leave();
+  }
+
+  /** Why commands to the lane in that slot cannot get there although it lives; null: they can. */
+  unreachable(slot: number): Failure | null {
+    if (slot === this.#number || this.#links === null) return null;
+    const { open, closedMs } = this.#links.state(slot);
+    if (open || closedMs < limits.peerUnreachableMs || this.#watch.isStill(slot)) return null;
+    const name = this.#entries.find((entry) => entry.slot === slot)?.card.name ?? "the owner";
+    const message = `${name} lives, but cannot be reached from this lane; nothing was changed`;
+    return failure("PEER_UNREACHABLE", message);
+  }
+
+  /** What is wrong with this lane's place among the others, in words; empty where nothing is. */
+  alarms(): string[] {
+    const alarms = this.#entries.flatMap(({ slot }) => this.unreachable(slot)?.message ?? []);
+    const offsetMs = this.#clockOffsetMs();
+    if (Math.abs(offsetMs) > limits.clockOffsetMsMax) {
+      const seconds = (offsetMs / 1000).toFixed(1);
+      alarms.push(`this lane's clock is ${seconds} s off the others'; it claims nothing`);
+    }
+    return alarms;
+  }
+
+  /** The newest cards of the lanes that have not left, this one's included. */
+  get entries(): readonly RosterEntry[] {
+    return this.#entries;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#closed) {
+      const startedMs = this.#options.clock.monotonicMs();
+      await this.#beat(startedMs);
+      const spentMs = this.#options.clock.monotonicMs() - startedMs;
+      await this.#pause(Math.max(0, limits.heartbeatMs - spentMs));
+    }
+  }
+
+  #wake: () => void = () => undefined;
+
+  #pause(pauseMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#options.timers.after(pauseMs, resolve);
+      this.#timer = timer;
+      this.#wake = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+
+  #beatSoon(): void {
+    this.#wake();
+  }
+
+  async #beat(startedMs: number): Promise<void> {
+    const { map, events } = this.#options;
+    this.#settle(startedMs);
+    const beaten = await this.#slot.beat(this.#card());
+    if (beaten.ok && !beaten.value) {
+      this.#closed = true;
+      const message = `slot ${String(this.#number)} was given to another lane`;
+      events.lost(failure("NOT_OWNER", `${message}: this one was taken for dead`));
+      return;
+    }
+    if (beaten.ok) this.#beatAtMs = startedMs;
+    const read = await readRoster(map);
+    if (this.#closed || !read.ok) return;
+    this.#observe(read.value);
+    if (beaten.ok) this.#decide();
+  }
+
+  #settle(nowMs: number): void {
+    if (this.#state !== "joining") return;
+    const delayMs = Math.max(limits.joinSettleMs, joinDelayMs(this.#joins));
+    if (nowMs - this.#joinedAtMs >= delayMs) this.#state = "ready";
+  }
+
+  #observe(entries: readonly RosterEntry[]): void {
+    const { owners, lane } = this.#options;
+    this.#everybody = entries;
+    this.#entries = entries.filter(({ card }) => card.state !== "left");
+    this.#watch.observe(this.#entries);
+    for (const { slot, card } of this.#entries) {
+      if (slot === this.#number) continue;
+      for (const { partition, epoch } of card.owned) {
+        if (epoch > 0 && epoch > (this.#released.get(partition) ?? 0)) {
+          owners.learn(partition, slot, epoch);
+        }
+      }
+    }
+    const others = this.#entries.filter(({ slot }) => slot !== this.#number);
+    this.#links?.want(
+      others.map(({ slot, card: { incarnation, unit, address } }) => ({
+        slot,
+        incarnation,
+        address: unit === lane.unit ? null : address, // its links come with its thread
+      })),
+    );
+    this.#witnessed = this.#witnessed.filter(({ partition, epoch }) => {
+      const owner = owners.ownerOf(partition);
+      return owner === null || owner.epoch <= epoch;
+    });
+  }
+
+  /** O1: its heartbeat stood still, and nothing connects us. */
+  #isDead({ slot }: RosterEntry): boolean {
+    if (slot === this.#number || this.#links === null || !this.#watch.isStill(slot)) return false;
+    const { open, closedMs, refused } = this.#links.state(slot);
+    if (open) return false; // a frozen one's connection ends after the suspicion time
+    if (refused || closedMs >= limits.peerSilenceMsMax) return true;
+    this.#links.probe(slot);
+    return false;
+  }
+
+  /** Those that partitions are given to. */
+  #members(): RosterEntry[] {
+    return this.#entries.filter((entry) => {
+      const { state, joins, unit } = entry.card;
+      if (entry.slot === this.#number) return this.#state !== "leaving";
+      if (this.#state === "leaving" && unit === this.#options.lane.unit) return false;
+      // One that has only begun will be ready in a moment: nothing is given to others meanwhile.
+      const counts = state === "ready" || (state === "joining" && joinDelayMs(joins) === 0);
+      return counts && !this.#isDead(entry);
+    });
+  }
+
+  /** Who holds each partition, and lives: a slot by partition. */
+  #holders(): Map<number, number> {
+    const holders = new Map<number, number>();
+    const { owners } = this.#options;
+    for (const entry of this.#entries) {
+      if (entry.slot === this.#number || this.#isDead(entry)) continue;
+      for (const { partition, epoch } of entry.card.owned) {
+        const releasedAt = this.#released.get(partition) ?? 0;
+        if (epoch > 0 && epoch <= releasedAt) continue;
+        const owner = owners.ownerOf(partition);
+        if (epoch === 0 && owner !== null && owner.slot !== entry.slot) {
+          if (!holders.has(partition)) holders.set(partition, entry.slot);
+        } else if (epoch === 0 || owner?.slot === entry.slot) {
+          holders.set(partition, entry.slot);
+        }
+      }
+    }
+    for (const { partition } of this.#options.events.held()) holders.set(partition, this.#number);
+    return holders;
+  }
+
+  #decide(): void {
+    const { identity, events } = this.#options;
+    const members = this.#members();
+    const holders = this.#holders();
+    const ownedBy = new Map<number, number[]>();
+    for (const [partition, slot] of holders) {
+      const list = ownedBy.get(slot);
+      if (list === undefined) ownedBy.set(slot, [partition]);
+      else list.push(partition);
+    }
+    // A replacement takes up what the lane before it in its slot had.
+    for (const { slot, card } of members) {
+      for (const { partition } of card.witnessed) {
+        if (!holders.has(partition)) ownedBy.set(slot, [...(ownedBy.get(slot) ?? []), partition]);
+      }
+    }
+    const assigned = assign(
+      identity.partitions,
+      members.map(({ slot, card }) => ({
+        slot,
+        name: card.name,
+        owned: ownedBy.get(slot) ?? [],
+      })),
+    );
+    this.#giveAway(assigned, members);
+    if (this.#state !== "ready" || !this.#clockIsRight()) return;
+    for (const [partition, slot] of assigned.entries()) {
+      if (slot !== this.#number || holders.has(partition) || this.#isDoubtful(partition)) continue;
+      events.claim(partition);
+    }
+  }
+
+  #giveAway(assigned: readonly (number | null)[], members: readonly RosterEntry[]): void {
+    const { events } = this.#options;
+    let room = limits.handOversMax - events.leaving();
+    for (const { partition, epoch } of events.held()) {
+      const to = assigned[partition] ?? null;
+      if (room <= 0) return;
+      if (epoch === 0 || to === this.#number) continue;
+      if (to !== null) {
+        const heir = members.find(({ slot }) => slot === to);
+        const isThere = heir?.card.state === "ready" && this.#links?.state(to).open === true;
+        if (!isThere) continue;
+      } else if (this.#state !== "leaving") continue;
+      room--;
+      events.handOver(partition, to);
+    }
+  }
+
+  #doubt(partition: number): void {
+    const untilMs = this.#options.clock.monotonicMs() + limits.heartbeatStillMs;
+    this.#doubts.set(partition, untilMs);
+  }
+
+  #isDoubtful(partition: number): boolean {
+    const untilMs = this.#doubts.get(partition);
+    if (untilMs === undefined) return false;
+    if (this.#options.clock.monotonicMs() < untilMs) return true;
+    this.#doubts.delete(partition);
+    return false;
+  }
+
+  #clockOffsetMs(): number {
+    return this.#watch.clockOffsetMs(this.#options.clock.wallMs()) ?? 0;
+  }
+
+  /** O2 */
+  #clockIsRight(): boolean {
+    return Math.abs(this.#clockOffsetMs()) <= limits.clockOffsetMsMax;
+  }
+
+  #joinsBefore(entries: readonly RosterEntry[]): number {
+    const { lane, clock } = this.#options;
+    const nowMs = clock.wallMs();
+    let joins = 0;
+    for (const { card } of entries) {
+      if (card.name !== lane.name || Math.abs(nowMs - card.wallMs) > rejoinMs) continue;
+      joins = Math.max(joins, card.joins);
+    }
+    return joins;
+  }
+
+  #card(): LaneCard {
+    const { lane, events, clock } = this.#options;
+    return {
+      incarnation: lane.incarnation,
+      unit: lane.unit,
+      name: lane.name,
+      address: lane.address,
+      release: lane.release,
+      format: formatVersion,
+      state: this.#state,
+      joins: this.#joins,
+      wallMs: clock.wallMs(),
+      counter: ++this.#counter,
+      owned: events.held(),
+      witnessed: this.#witnessed,
+    };
+  }
+}
