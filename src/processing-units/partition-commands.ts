@@ -193,7 +193,7 @@ export class PartitionCommands {
   /** P3: what an answer saw may still be on its way into the log; then it waits for that. */
   #answer({ read, respond }: PartitionRequest, outcome: Outcome<Value>): void {
     const isLocal = read === "local" && this.#options.mayServeLocal();
-    const seen = isLocal ? this.#pending.last : this.#unsent();
+    const seen = isLocal ? this.#pending.lastChange : this.#unsent();
     if (seen === null) respond(outcome);
     else this.#pending.follow(seen, { respond, outcome, repeats: false });
   }

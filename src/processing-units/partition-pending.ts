@@ -46,6 +46,11 @@ export class PendingEntries {
     return this.#entries.at(-1) ?? null;
   }
 
+  /** The last that changes something: behind it is at most an empty one or two. */
+  get lastChange(): PendingEntry | null {
+    return this.#entries.findLast(({ changes }) => changes.length > 0) ?? null;
+  }
+
   push(entry: PendingEntry): void {
     this.#entries.push(entry);
   }

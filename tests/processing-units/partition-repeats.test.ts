@@ -6,7 +6,7 @@ import { systemClock } from "../../src/base/clock.ts";
 import { failure, type Outcome } from "../../src/base/failure.ts";
 import { limits } from "../../src/base/limits.ts";
 import { encodeHead } from "../../src/grid/log-record.ts";
-import { headKey } from "../../src/grid/grid-keys.ts";
+import { headKey, recordKey } from "../../src/grid/grid-keys.ts";
 import type { Change, Value } from "../../src/grid/log-record.ts";
 import { requestSpace, senderSpace } from "../../src/processing-units/internal-spaces.ts";
 import type { Partition } from "../../src/processing-units/partition.ts";
@@ -266,6 +266,7 @@ test("P5, P7: after an hour, three take-overs and a checkpoint a repeat has no e
   await pass(1000);
   const head = encodeHead(second.journaled);
   await grid.map.replaceIfSame(headKey(0), encodeHead(0), head, 1000);
+  for (const position of [2, 3]) await grid.map.delete(recordKey(0, position), 1000);
   await openNext();
   await pass(3_600_000);
   const last = await openNext();
