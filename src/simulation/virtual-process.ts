@@ -10,6 +10,7 @@ export class VirtualProcess {
   readonly #time: VirtualTime;
   #state: "running" | "paused" | "dead" = "running";
   #held: (() => void)[] = [];
+  readonly #whenKilled: (() => void)[] = [];
   /** How far its wall clock is off, in milliseconds; whoever plays with it sets it. */
   wallOffsetMs = 0;
 
@@ -20,10 +21,25 @@ export class VirtualProcess {
 
   readonly timers: Timers = {
     after: (delayMs, callback) => this.#after(delayMs, callback),
-    every: (intervalMs, callback) =>
-      this.#time.timers.every(intervalMs, () => {
-        this.deliver(callback);
-      }),
+    every: (intervalMs, callback) => {
+      // However many times it would have come during a pause, it comes once after it.
+      let due = false;
+      let live = true;
+      const timer = this.#time.timers.every(intervalMs, () => {
+        if (due) return;
+        due = true;
+        this.deliver(() => {
+          due = false;
+          if (live) callback();
+        });
+      });
+      return {
+        cancel: () => {
+          live = false; // it may be held already
+          timer.cancel();
+        },
+      };
+    },
     endOfTick: (callback) => {
       this.#after(0, callback);
     },
@@ -58,8 +74,15 @@ export class VirtualProcess {
 
   /** Ends it, as kill -9 does: nothing runs in it any more. */
   kill(): void {
+    if (this.#state === "dead") return;
     this.#state = "dead";
     this.#held = [];
+    for (const callback of this.#whenKilled) callback();
+  }
+
+  /** Calls back when it dies: what an operating system does for its dead, not the process. */
+  whenKilled(callback: () => void): void {
+    this.#whenKilled.push(callback);
   }
 
   #after(delayMs: number, callback: () => void): TimerHandle {
