@@ -111,8 +111,11 @@ export const limits = {
   idempotencyWindowMs: 24 * 3_600_000,
   idempotencyKeysMax: 10_000,
   idempotencyKeyLengthMax: 256,
+  /** A lane that was last heard of so long ago has left its slot to others. */
+  slotForgottenMs: 600_000,
   /** A sender that has left the roster is forgotten after this: nothing of it can still arrive. */
   senderForgottenMs: 600_000,
+  senderCheckMs: 60_000,
   /** Between tries of a command whose owner is not known or moves. */
   commandRetryMs: 20,
 
@@ -160,6 +163,8 @@ export const limits = {
 
   /** Connections of a load generator to one target: more requests than that wait for one. */
   loadConnectionsPerTarget: 64,
+  /** How often a load generator asks which addresses a target's name has, to spread over them. */
+  loadSpreadMs: 1000,
   /** Requests of a load that are sent and not yet finished. More: counted as not sent. */
   loadInFlightMax: 8192,
   /** What a load generator reads of one response. More: RESPONSE_MALFORMED. */

@@ -14,6 +14,8 @@ interface Watched {
   readonly stillMs: number;
   /** When its card was first seen, on this lane's monotonic clock. */
   readonly seenMs: number;
+  /** This lane has seen it write a card, not only found one. */
+  readonly moved: boolean;
 }
 
 export class RosterWatch {
@@ -41,6 +43,7 @@ export class RosterWatch {
         entry,
         stillMs: isSame ? before.stillMs + elapsedMs : 0,
         seenMs: isSame ? before.seenMs : nowMs,
+        moved: isSame ? before.moved : before?.entry.card.incarnation === card.incarnation,
       });
     }
     this.#slots = slots;
@@ -58,6 +61,14 @@ export class RosterWatch {
     const watched = this.#slots.get(slot);
     if (watched === undefined || watched.entry.card.state === "left") return true;
     return watched.stillMs >= limits.heartbeatStillMs;
+  }
+
+  /** True where this lane saw a heartbeat within the last limits.heartbeatStillMs: it lives. */
+  isMoving(slot: number): boolean {
+    const watched = this.#slots.get(slot);
+    if (watched === undefined || watched.entry.card.state === "left" || !watched.moved)
+      return false;
+    return this.#clock.monotonicMs() - watched.seenMs < limits.heartbeatStillMs;
   }
 
   /**

@@ -119,6 +119,7 @@ class LaneHost {
       this.#reportSettled();
     });
     const slot = unwrap(await this.#lane.join());
+    this.#log.info({ slot }, "lane joined");
     this.#say({ kind: "ready", slot });
     const fault = await Promise.race([stopped, lost]);
     settling.cancel();

@@ -12,7 +12,7 @@ import { failed, failure, type Failure, type Outcome } from "../base/failure.ts"
 import { limits } from "../base/limits.ts";
 import { partitionOf } from "../base/murmur3.ts";
 import type { Random } from "../base/random.ts";
-import { withDeadline, type Timers } from "../base/timers.ts";
+import { withDeadline, type TimerHandle, type Timers } from "../base/timers.ts";
 import type { Pump } from "../data-pump/pump.ts";
 import type { GridIdentity } from "../grid/grid-directory.ts";
 import { generationMapName } from "../grid/grid-keys.ts";
@@ -29,6 +29,7 @@ import { PeerLinks } from "../messaging-grid/peer-links.ts";
 import type { Application, Entry, Space } from "./application.ts";
 import { CommandSender, type SentCommand } from "./command-sender.ts";
 import type { SubmitOptions } from "./edge-context.ts";
+import { GoneSenders } from "./gone-senders.ts";
 import { Ownership, type LaneIdentity, type Predecessor } from "./ownership.ts";
 import type { Respond } from "./partition-request.ts";
 import { Partition } from "./partition.ts";
@@ -79,6 +80,8 @@ export class Lane {
   readonly #sender: CommandSender;
   readonly #partitions = new Map<number, Partition>();
   readonly #counts: LaneCounts = { commands: 0, appends: 0, journaledBytes: 0 };
+  readonly #goneSenders = new GoneSenders();
+  #forgetting: TimerHandle | null = null;
   #links: PeerLinks | null = null;
   #draining = false;
   /** Called whenever a partition has come to rest or is gone. */
@@ -130,6 +133,9 @@ export class Lane {
    * which other lanes know this one. Fails with ROSTER_FULL, or as the store does.
    */
   join(): Promise<Outcome<number>> {
+    this.#forgetting = this.#options.timers.every(limits.senderCheckMs, () => {
+      this.#forgetSenders();
+    });
     return this.#ownership.join();
   }
 
@@ -250,9 +256,19 @@ export class Lane {
       pump?.detach(partition.number);
       partition.close(failure("SHUTTING_DOWN", "this processing unit is stopping"));
     }
+    this.#forgetting?.cancel();
     await this.#ownership.close();
     this.#messenger.close();
     return written;
+  }
+
+  #forgetSenders(): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    const alive = this.#ownership.entries.map(({ card }) => card.incarnation);
+    this.#goneSenders.see(new Set(alive), nowMs);
+    for (const partition of this.#partitions.values()) {
+      partition.forgetSenders((sender) => this.#goneSenders.isGone(sender, nowMs));
+    }
   }
 
   /** Resolves when every partition is `atRest`, or after the longest wait for answers. */

@@ -69,8 +69,6 @@ export interface OwnershipOptions {
 
 /** Version of the formats that this release writes. */
 const formatVersion = 1;
-/** A lane that joined before that is not counted as coming and going. */
-const rejoinMs = 600_000;
 
 export class Ownership {
   readonly #options: OwnershipOptions;
@@ -121,7 +119,11 @@ export class Ownership {
     this.#joins = this.#joinsBefore(known.value) + 1;
     // A replacement is expected: its slot, its partitions and its neighbours are known.
     if (predecessor !== null && joinDelayMs(this.#joins) === 0) this.#state = "ready";
-    const joined = await this.#slot.join(this.#card(), { mayTake: () => false, predecessor });
+    // A card that old is a dead lane's, unless the clocks are wrong by as much; even then its lane
+    // is only told to join again.
+    const nowMs = clock.wallMs();
+    const mayTake = ({ card }: RosterEntry) => nowMs - card.wallMs > limits.slotForgottenMs;
+    const joined = await this.#slot.join(this.#card(), { mayTake, predecessor });
     if (!joined.ok) return joined;
     this.#number = joined.value;
     this.#witnessed = this.#slot.witnessed;
@@ -208,7 +210,7 @@ export class Ownership {
   unreachable(slot: number): Failure | null {
     if (slot === this.#number || this.#links === null) return null;
     const { open, closedMs } = this.#links.state(slot);
-    if (open || closedMs < limits.peerUnreachableMs || this.#watch.isStill(slot)) return null;
+    if (open || closedMs < limits.peerUnreachableMs || !this.#watch.isMoving(slot)) return null;
     const name = this.#entries.find((entry) => entry.slot === slot)?.card.name ?? "the owner";
     const message = `${name} lives, but cannot be reached from this lane; nothing was changed`;
     return failure("PEER_UNREACHABLE", message);
@@ -425,7 +427,8 @@ export class Ownership {
     const nowMs = clock.wallMs();
     let joins = 0;
     for (const { card } of entries) {
-      if (card.name !== lane.name || Math.abs(nowMs - card.wallMs) > rejoinMs) continue;
+      if (card.name !== lane.name || Math.abs(nowMs - card.wallMs) > limits.slotForgottenMs)
+        continue;
       joins = Math.max(joins, card.joins);
     }
     return joins;

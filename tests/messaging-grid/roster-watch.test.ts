@@ -123,3 +123,17 @@ test("dead lanes and cards that cannot be read have no say about clocks", () => 
   }
   expect(watch.clockOffsetMs(clock.wallMs())).toBe(0);
 });
+
+test("R5: a heartbeat moves where this lane saw one after another, and lately", () => {
+  const { clock, watch } = watched();
+  watch.observe([entry(1, { counter: 1 })]); // found: it may have been dead for long
+  expect(watch.isMoving(1)).toBe(false);
+  clock.nowMs += limits.heartbeatMs;
+  watch.observe([entry(1, { counter: 2 })]);
+  expect(watch.isMoving(1)).toBe(true);
+  clock.nowMs += limits.heartbeatStillMs;
+  watch.observe([entry(1, { counter: 2 })]);
+  expect(watch.isMoving(1)).toBe(false);
+  watch.observe([entry(1, { counter: 1, incarnation: "next" })]);
+  expect(watch.isMoving(1)).toBe(false);
+});
