@@ -80,7 +80,7 @@ function entryOf({ slot, stored, card }: StoredSlot): RosterEntry {
  * own moment. Fails as the store does.
  *
  * It reads slots 0…31, and only where none of them is empty the 64 behind them, and so on: a few
- * lanes cost one read of 32 keys, 64 lanes two of 96, a full roster three of 256. An empty slot
+ * lanes cost one read of 32 keys, 64 lanes two of 96, a full roster four of 256. An empty slot
  * ends it, as slots are taken from 0 on without a gap (R3). A gap can only come from a store that
  * lost what was on all its copies: cards behind it are seen as far as the read goes, and the next
  * lane that joins takes the gap.
