@@ -90,13 +90,3 @@ export class OwnerTable {
     return must(this.#known[partition], () => `there is no partition ${String(partition)}`);
   }
 }
-
-/** The table in which partition p belongs to lane p mod `lanes`. */
-export function staticOwners(partitions: number, lanes: number): OwnerTable {
-  assert(lanes > 0, "partitions need a lane");
-  const table = new OwnerTable(partitions);
-  for (let partition = 0; partition < partitions; partition++) {
-    table.learn(partition, partition % lanes, 1);
-  }
-  return table;
-}

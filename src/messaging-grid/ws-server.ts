@@ -39,7 +39,7 @@ export interface WsServer {
 }
 
 const tokenLengthMin = 16;
-/** To listen on every address is fine; to tell others one of these would send them to themselves. */
+/** Listening on every address is fine; who is told to connect to one connects to itself. */
 const anyAddress: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
 /**

@@ -1,5 +1,6 @@
 // Goal: what is written is read again, old bytes included; whatever else is read is refused.
-// Method: fixed bytes of both versions of format 1; properties over messages, random bytes and damaged batches.
+// Method: fixed bytes of both versions of format 1; properties over messages, random bytes and
+// damaged batches.
 import { Packr, unpack } from "msgpackr";
 import fc from "fast-check";
 import { expect, test } from "vitest";
