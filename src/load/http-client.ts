@@ -1,10 +1,13 @@
 // HTTP client: a lean HTTP/1.1 client for load, over a fixed number of keep-alive connections.
 // Owns: which connection takes a request, requests that wait for one, deadlines. Does not own:
-// sockets (http-connection.ts), framing (http-response.ts), when requests are due (open-loop.ts).
+// sockets (http-connection.ts), addresses (target-addresses.ts), framing (http-response.ts), when
+// requests are due (open-loop.ts).
 //
 // No pipelining: one slow answer must not hold others back. Requests go to the connection that was
-// idle longest, so they spread over connections, and with them over targets, in turn. A request is
-// never sent twice: whether the first one had an effect is exactly what must not be hidden.
+// idle longest, so they spread over connections, and with them over targets, in turn, and over all
+// addresses of a target's name. A request is never sent twice: whether the first one had an effect
+// is exactly what must not be hidden.
+import { isIP } from "node:net";
 import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import { BoundedQueue } from "../base/bounded-queue.ts";
@@ -13,6 +16,7 @@ import { limits } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
 import type { TimerHandle, Timers } from "../base/timers.ts";
 import { HttpConnection, type Respond, type Target } from "./http-connection.ts";
+import { TargetAddresses, type Resolve } from "./target-addresses.ts";
 
 export interface HttpRequest {
   readonly method: "GET" | "POST";
@@ -33,6 +37,8 @@ export interface HttpClientOptions {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
+  /** Default: the system's. */
+  readonly resolve?: Resolve;
   /** One line when a target loses its last connection, and one when it has one again. */
   readonly log: (line: string) => void;
 }
@@ -83,7 +89,9 @@ export class HttpClient {
   readonly #waiting = new Set<Call>();
   /** Targets without a connection, once that has been logged. */
   readonly #lost = new Set<Target>();
+  readonly #addresses: readonly TargetAddresses[];
   #sweeper: TimerHandle | undefined;
+  #spreader: TimerHandle | undefined;
   /** The first failure of each target; while `open` waits for first results. */
   readonly #firstErrors = new Map<Target, string>();
   #opened: (() => void) | undefined;
@@ -91,6 +99,7 @@ export class HttpClient {
   constructor(options: HttpClientOptions) {
     assert(options.targets.length > 0, "a client has a target");
     this.#options = options;
+    this.#addresses = options.targets.map((target) => new TargetAddresses(target, options.resolve));
     this.#idle = new BoundedQueue(options.targets.length * options.connectionsPerTarget);
   }
 
@@ -101,11 +110,15 @@ export class HttpClient {
   async open(): Promise<Outcome<void>> {
     const { targets, connectionsPerTarget, timers } = this.#options;
     this.#sweeper = timers.every(sweepMs, () => this.#sweep());
+    const named = this.#addresses.filter(({ target }) => isIP(target.host) === 0);
+    this.#spreader = timers.every(limits.loadSpreadMs, () => {
+      for (const addresses of named) addresses.spread();
+    });
     await new Promise<void>((opened) => {
       this.#opened = opened;
       // In turn over targets, so that the idle ones lie in turn.
       for (let index = 0; index < connectionsPerTarget; index++) {
-        for (const target of targets) this.#addConnection(target);
+        for (const addresses of this.#addresses) this.#addConnection(addresses);
       }
     });
     this.#opened = undefined;
@@ -142,6 +155,7 @@ export class HttpClient {
   /** Closes all connections. What is not answered gets CONNECTION_LOST. */
   close(): void {
     this.#sweeper?.cancel();
+    this.#spreader?.cancel();
     for (const slot of this.#slots) {
       slot.connected = false;
       slot.connection.close();
@@ -150,14 +164,17 @@ export class HttpClient {
     this.#opened?.();
   }
 
-  #addConnection(target: Target): void {
+  #addConnection(addresses: TargetAddresses): void {
+    const { target, find } = addresses;
     const { timers, random } = this.#options;
     const events = {
       connected: () => this.#onConnected(slot),
       idle: () => this.#onIdle(slot),
       down: (_connection: HttpConnection, why: string) => this.#onDown(slot, why),
     };
-    const connection = new HttpConnection({ target, timers, random, events });
+    const parts = { target, timers, random, events, findAddresses: find };
+    const connection = new HttpConnection(parts);
+    addresses.add(connection);
     const slot: Slot = {
       connection,
       call: undefined,

@@ -1,11 +1,12 @@
 // One keep-alive connection to one target: one request in flight, reconnecting with backoff.
 // Owns: the socket, the request on it, when it connects again. Does not own: which request comes
-// next, deadlines (http-client.ts), framing (http-response.ts).
+// next, deadlines (http-client.ts), framing (http-response.ts), addresses (target-addresses.ts).
 //
 //     opening ──connected──▶ idle ──send──▶ busy ──response──▶ idle
 //        ▲                     │              │
 //        └── at once, or ◀─────┴── down ◀─────┘  lost, malformed, `connection: close`
 //            after backoff
+import type { LookupAddress } from "node:dns";
 import net from "node:net";
 import { assert } from "../base/assert.ts";
 import { type Failure, type Outcome, failure, ok } from "../base/failure.ts";
@@ -34,6 +35,11 @@ export interface ConnectionEvents {
   down(connection: HttpConnection, why: string): void;
 }
 
+/** Told once: the addresses of a name, or why there are none. */
+export type AddressesFound = (error: Error | null, addresses: LookupAddress[]) => void;
+/** Finds the addresses of a target's name, in the order in which they are to be tried. */
+export type FindAddresses = (found: AddressesFound) => void;
+
 type State = "opening" | "idle" | "busy" | "down" | "closed";
 
 const readBufferBytes = 16 * 1024;
@@ -43,10 +49,13 @@ export class HttpConnection {
   readonly #events: ConnectionEvents;
   readonly #timers: Timers;
   readonly #random: Random;
+  readonly #findAddresses: FindAddresses;
   readonly #reader = new ResponseReader();
   readonly #buffer = Buffer.allocUnsafe(readBufferBytes);
   #state: State = "down";
   #socket: net.Socket | undefined;
+  #address: string | null = null;
+  #moves = false;
   /** Undefined while busy: nobody waits for the answer any more. */
   #respond: Respond | undefined;
   #backoffMs: number = limits.reconnectMsMin;
@@ -57,25 +66,46 @@ export class HttpConnection {
     events: ConnectionEvents;
     timers: Timers;
     random: Random;
+    findAddresses: FindAddresses;
   }) {
     this.target = options.target;
     this.#events = options.events;
     this.#timers = options.timers;
     this.#random = options.random;
+    this.#findAddresses = options.findAddresses;
   }
 
   get state(): State {
     return this.#state;
   }
 
+  /** The address that it is connected to, or tries first; null before it knows one. */
+  get address(): string | null {
+    return this.#address;
+  }
+
+  /** It will connect anew when it has its answer. */
+  get moves(): boolean {
+    return this.#moves;
+  }
+
   open(): void {
     assert(this.#state === "down", "only what is down is opened");
     this.#state = "opening";
+    this.#moves = false;
     this.#retry = undefined;
     const socket = net.connect({
       host: this.target.host,
       port: this.target.port,
       noDelay: true,
+      // A name has several addresses: when one does not answer, the next is tried.
+      autoSelectFamily: true,
+      lookup: (_name, _options, callback) => {
+        this.#findAddresses((error, addresses) => {
+          if (socket === this.#socket) this.#address = addresses[0]?.address ?? null;
+          callback(error, addresses);
+        });
+      },
       // One buffer for all reads: what a response leaves behind is copied out of it.
       onread: {
         buffer: this.#buffer,
@@ -89,6 +119,7 @@ export class HttpConnection {
     let why = "the server closed the connection";
     socket.on("connect", () => {
       if (socket !== this.#socket) return;
+      this.#address = socket.remoteAddress ?? null;
       this.#events.connected(this);
       this.#becomeIdle();
     });
@@ -114,6 +145,16 @@ export class HttpConnection {
   /** Stops waiting for the answer: the connection stays busy until it came, and ignores it. */
   abandon(): void {
     this.#respond = undefined;
+  }
+
+  /** Connects anew, now or when it has its answer; to another address, where that is preferred. */
+  move(): void {
+    if (this.#state === "busy") {
+      this.#moves = true;
+    } else if (this.#state === "idle") {
+      this.#backoffMs = 0;
+      this.drop("moved");
+    }
   }
 
   /** Gives the connection up and connects again, later. A waiting request gets CONNECTION_LOST. */
@@ -149,6 +190,7 @@ export class HttpConnection {
     this.#respond = undefined;
     // The state first: who is answered may send again at once, or close.
     if (result.response.closes) this.drop("the server closes after this answer");
+    else if (this.#moves) this.drop("moved");
     else this.#becomeIdle();
     respond?.(ok(result.response));
   }
@@ -179,6 +221,7 @@ export class HttpConnection {
   /** Forgets the socket; returns who waits for an answer on it. */
   #letGo(): Respond | undefined {
     this.#reader.reset();
+    this.#address = null;
     const socket = this.#socket;
     this.#socket = undefined;
     socket?.destroy();
