@@ -2,13 +2,15 @@
 // database in memory, and the comparison of what it holds with the fold of the logs.
 import { ok, failed, type Failure, type Outcome } from "../../src/base/failure.ts";
 import { seededRandom } from "../../src/base/random.ts";
+import type { Database } from "../../src/data-pump/database.ts";
 import { Pump, type PumpSource } from "../../src/data-pump/pump.ts";
 import type { Table } from "../../src/data-pump/table.ts";
 import type { GridIdentity } from "../../src/grid/grid-directory.ts";
 import { checksum, encodeRecord, type Change, type RecordBody } from "../../src/grid/log-record.ts";
 import type { ChainedRecord } from "../../src/grid/partition-log.ts";
 import { VirtualTime } from "../../src/simulation/virtual-time.ts";
-import { MemoryDatabase, MemoryServer, type MemoryDatabaseOptions } from "./memory-database.ts";
+import { DatabaseServer } from "../../src/simulation/database-server.ts";
+import { MemoryDatabase, type MemoryDatabaseOptions } from "./memory-database.ts";
 
 export const itemsTable: Table = { name: "items", key: "key", columns: { count: "bigint" } };
 const tables = new Map([["items", itemsTable]]);
@@ -97,22 +99,23 @@ export interface WorldLane {
 export class PumpWorld {
   readonly time = new VirtualTime();
   readonly logs: readonly MemoryLog[];
-  readonly server: MemoryServer;
+  readonly server: DatabaseServer;
   readonly #identity: GridIdentity;
 
   constructor(partitions = 1) {
     this.logs = Array.from({ length: partitions }, (_, partition) => new MemoryLog(partition));
-    this.server = new MemoryServer(partitions);
+    this.server = new DatabaseServer(partitions);
     this.#identity = { gridId: "grid", generation: 1, partitions };
   }
 
-  lane(options: Partial<MemoryDatabaseOptions> = {}): WorldLane {
+  /** Over a connection whose faults a test chooses, or over another one. */
+  lane(options: Partial<MemoryDatabaseOptions> = {}, other?: Database): WorldLane {
     const { timers, clock } = this.time;
     const database = new MemoryDatabase({ server: this.server, timers, ...options });
     const halted = new Map<number, Failure>();
     const written = new Map<number, number>();
     const pump = new Pump({
-      database,
+      database: other ?? database,
       identity: this.#identity,
       spaces: tables,
       clock,
