@@ -24,6 +24,11 @@ export class EmptyClaims {
     else this.#times = []; // its owner lived long enough to write
   }
 
+  /** True where the claim before the last came to nothing, as far as the log says. */
+  get isRepeated(): boolean {
+    return this.#times.length > 1;
+  }
+
   /** Why the partition should not be served under the last claim; null: it may. */
   alarm(partition: number): Failure | null {
     const last = this.#times.at(-1) ?? 0;

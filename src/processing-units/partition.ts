@@ -59,6 +59,8 @@ export interface PartitionOptions extends PartitionCommandsOptions {
 // stops it would stop it again.
 const stopsForgottenMs = 60_000;
 const reopenMsMin = 20;
+/** An owner that lives so long says so in the log, once, where nothing else of it is there. */
+const provenMs = 5000;
 
 /** Reasons that leave the partition to another lane, or to nobody. All others need a person. */
 const goneCodes: ReadonlySet<FailureCode> = new Set<FailureCode>([
@@ -82,6 +84,7 @@ export class Partition {
   /** Between two logs: the next is opened then. */
   #reopening: TimerHandle | null = null;
   #isReleasing = false;
+  #proof: TimerHandle | null = null;
   #attempt = 0;
   #stops = 0;
   #servingSinceMs = 0;
@@ -281,12 +284,22 @@ export class Partition {
     this.#phase = "serving";
     this.#reason = null;
     this.#servingSinceMs = this.#options.clock.monotonicMs();
+    if (this.#emptyClaims.isRepeated) this.#proveLater();
     this.#options.events.serving(this, claim);
     while (this.phase === "serving") {
       const next = this.#starting.shift();
       if (next === undefined) return;
       this.#commands.run(next);
     }
+  }
+
+  /** P10: idle owners one after the other are no sign that the partition kills them. */
+  #proveLater(): void {
+    this.#proof = this.#options.timers.after(provenMs, () => {
+      if (this.#phase === "serving" && this.#journaled === this.#epoch) {
+        this.#guard(() => this.#commands.barrier());
+      }
+    });
   }
 
   /** The partition's time: it never goes back, whatever the wall clock does. */
@@ -317,6 +330,7 @@ export class Partition {
 
   #released(): void {
     this.#phase = "gone";
+    this.#proof?.cancel();
     this.#commands.forget();
     this.#log.close(failure("NOT_OWNER", `partition ${String(this.number)} was handed over`));
     this.#options.events.released(this);
@@ -327,6 +341,7 @@ export class Partition {
     this.#phase = this.#phaseAfter(reason);
     this.#reason = reason;
     this.#doubt = null;
+    this.#proof?.cancel();
     if (this.phase === "starting") this.#openLater();
     this.#commands.stopped(reason, inFlight, fate); // P4
     this.#options.events.stopped(this, reason);

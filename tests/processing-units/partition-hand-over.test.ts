@@ -6,6 +6,7 @@ import { failure } from "../../src/base/failure.ts";
 import { limits } from "../../src/base/limits.ts";
 import { recordKey } from "../../src/grid/grid-keys.ts";
 import { decodeRecord } from "../../src/grid/log-record.ts";
+import { VirtualTime } from "../../src/simulation/virtual-time.ts";
 import { HeldMap } from "../support/held-map.ts";
 import type { PartitionGrid } from "../support/partition-kit.ts";
 import { code, newPartitionGrid, openPartition, run } from "../support/partition-kit.ts";
@@ -179,6 +180,19 @@ test("P10: a log that ends with too many claims in a minute is not served; later
   const later = openPartition(grid, {}, { clock });
   await later.served;
   expect(later.partition.phase).toBe("serving");
+});
+
+test("P10: an owner that lives and has nothing to write says so; idle claims do not add up", async () => {
+  const time = new VirtualTime();
+  // Its clock stands still: by the log's time all of it happens in one moment.
+  const clock = { ...time.clock, wallMs: () => 2 ** 42 };
+  const grid = await newPartitionGrid(clock);
+  for (let claims = 0; claims < limits.emptyClaimsMax * 2; claims++) {
+    const { partition } = openPartition(grid, {}, { clock, timers: time.timers });
+    await time.run({ untilMs: time.nowMs + 6000, eventsMax: 1000 });
+    expect(partition.phase).toBe("serving");
+    expect(partition.journaled - partition.epoch).toBe(claims % 2); // only behind an empty claim
+  }
 });
 
 test("P10: claims do not count from before a change, a release or a checkpoint", async () => {

@@ -2,7 +2,6 @@
 // stops, take-overs, checkpoints and any time between. Method: partitions on a memory store whose
 // calls can be held; virtual time where hours pass.
 import { expect, test } from "vitest";
-import { systemClock } from "../../src/base/clock.ts";
 import { failure, type Outcome } from "../../src/base/failure.ts";
 import { limits } from "../../src/base/limits.ts";
 import { encodeHead } from "../../src/grid/log-record.ts";
@@ -232,9 +231,8 @@ test("a full grid: what would change something is refused, the rest is served", 
 
 test("P5, P7: after an hour, three take-overs and a checkpoint a repeat has no effect", async () => {
   const time = new VirtualTime();
-  const grid = await newPartitionGrid();
-  const { timers } = time;
-  const clock = { ...time.clock, wallMs: () => systemClock.wallMs() + Math.floor(time.nowMs) };
+  const { clock, timers } = time;
+  const grid = await newPartitionGrid(clock);
   const pass = (ms: number) => time.run({ untilMs: time.nowMs + ms, eventsMax: 10_000 });
   const openNext = async () => {
     const opened = openPartition(grid, {}, { clock, timers });

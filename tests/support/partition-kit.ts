@@ -1,5 +1,5 @@
 // Partition kit: real partitions on a memory store, for tests of what a partition promises.
-import { systemClock } from "../../src/base/clock.ts";
+import { systemClock, type Clock } from "../../src/base/clock.ts";
 import type { Outcome } from "../../src/base/failure.ts";
 import { seededRandom } from "../../src/base/random.ts";
 import { systemTimers } from "../../src/base/timers.ts";
@@ -21,8 +21,8 @@ export interface PartitionGrid {
   readonly map: ByteMap;
 }
 
-export async function newPartitionGrid(): Promise<PartitionGrid> {
-  const { store, identity } = await newMemoryGrid(1);
+export async function newPartitionGrid(clock: Clock = systemClock): Promise<PartitionGrid> {
+  const { store, identity } = await newMemoryGrid(1, clock);
   return { identity, map: store.map(generationMapName(1)) };
 }
 
