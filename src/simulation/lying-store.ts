@@ -53,6 +53,11 @@ export class LyingStore {
   lies: Lies;
   /** Told when a change missed a backup: the moment at which losing the primary hurts. */
   onMissedBackup: () => void = () => undefined;
+  /** Told each call that is executed, when it is, with its result. */
+  onExecuted: (map: string, call: StoreCall, value: StoreValue) => void = () => undefined;
+  /** While it is full no change is executed, and each is answered unknown. */
+  isFull = false;
+  readonly #unreachable = new Set<VirtualProcess>();
 
   constructor(options: {
     time: VirtualTime;
@@ -81,6 +86,12 @@ export class LyingStore {
     };
   }
 
+  /** From now on nothing gets from this process to the store, nor an answer back, or it does. */
+  reach(process: VirtualProcess, isReachable: boolean): void {
+    if (isReachable) this.#unreachable.delete(process);
+    else this.#unreachable.add(process);
+  }
+
   #map(process: VirtualProcess, map: string): ByteMap {
     const call = <T extends StoreValue>(asked: StoreCall, deadlineMs: number) =>
       this.#call<T>(process, map, asked, deadlineMs);
@@ -107,16 +118,21 @@ export class LyingStore {
       const thereMs = random.fraction() * lies.delayMsMax;
       const backMs = random.fraction() * lies.delayMsMax;
       let told = false;
+      const giveUpMs = random.chance(lies.quickError) ? thereMs + backMs : deadlineMs;
+      const unknown = failed("STORE_TIMEOUT", "the store gave no answer");
       const tell = (atMs: number, outcome: Outcome<T>): void => {
         if (told) return;
         told = true;
+        patience.cancel();
         this.#time.after(atMs, () => {
-          process.deliver(() => resolve(outcome));
+          const isHeard = !this.#unreachable.has(process);
+          process.deliver(() => resolve(isHeard ? outcome : unknown));
         });
       };
-      const giveUpMs = random.chance(lies.quickError) ? thereMs + backMs : deadlineMs;
-      const unknown = failed("STORE_TIMEOUT", "the store gave no answer");
-      if (random.chance(lies.lostRequest)) {
+      // A slow store answers after the deadline; by then its caller was told.
+      const patience = this.#time.after(deadlineMs, () => tell(0, unknown));
+      const isRefused = this.isFull && call.op !== "get" && call.op !== "getMany";
+      if (isRefused || this.#unreachable.has(process) || random.chance(lies.lostRequest)) {
         tell(giveUpMs, unknown);
         return;
       }
@@ -145,6 +161,7 @@ export class LyingStore {
       () => !this.#random.chance(this.lies.missedBackup),
     );
     if (!done.onAllCopies) this.onMissedBackup();
+    this.onExecuted(map, call, done.value);
     this.#trace.number(this.#time.nowMs);
     this.#trace.text(call.op);
     this.#trace.bytes(call.op === "getMany" ? (call.keys[0] ?? Buffer.alloc(0)) : call.key);

@@ -4,7 +4,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { seededRandom } from "../../src/base/random.ts";
-import { LyingStore, type Lies } from "../../src/simulation/lying-store.ts";
+import { honest, LyingStore, type Lies } from "../../src/simulation/lying-store.ts";
 import { ReplicaStore, storedKey } from "../../src/simulation/replica-store.ts";
 import { TraceHash } from "../../src/simulation/trace-hash.ts";
 import { VirtualProcess } from "../../src/simulation/virtual-process.ts";
@@ -79,4 +79,46 @@ test("a confirmed value does not", () => {
   expect(copies.execute("m", confirm, () => true)).toEqual({ value: true, onAllCopies: true });
   copies.losePrimary();
   expect(copies.execute("m", { op: "get", key }, () => true).value).toEqual(value);
+});
+
+test("full, cut off or too slow: unknown, and the caller waits no longer than it said", async () => {
+  const time = new VirtualTime();
+  const process = new VirtualProcess(time);
+  const trace = new TraceHash();
+  const random = seededRandom(1);
+  const store = new LyingStore({ time, random, trace, copies: 2, lies: honest });
+  const map = store.connect(process).map("m");
+  const [key, value] = [Buffer.of(0, 7, 1), Buffer.of(1)];
+  const calls = {
+    put: () => map.put(key, value, 50),
+    putIfAbsent: () => map.putIfAbsent(key, value, 50),
+    replaceIfSame: () => map.replaceIfSame(key, value, value, 50),
+    delete: () => map.delete(key, 50),
+    get: () => map.get(key, 50),
+  };
+  const outcomes = async () => {
+    const told = new Map<string, boolean>();
+    for (const [name, call] of Object.entries(calls)) {
+      void call().then(({ ok }) => told.set(name, ok));
+    }
+    await time.run({ untilMs: time.nowMs + 51, eventsMax: 1000 });
+    return told;
+  };
+  const reads = new Map(Object.keys(calls).map((name) => [name, name === "get"]));
+  const nothing = new Map(Object.keys(calls).map((name) => [name, false]));
+  store.isFull = true;
+  expect(await outcomes()).toEqual(reads);
+  store.isFull = false;
+  store.reach(process, false);
+  expect(await outcomes()).toEqual(nothing);
+  store.reach(process, true);
+  expect(store.copies.replicas[0]?.size).toBe(0);
+  store.lies = { ...honest, delayMsMax: 100_000 };
+  expect(await outcomes()).toEqual(nothing);
+  await time.run({ untilMs: 200_000, eventsMax: 1000 });
+  store.lies = honest;
+  const executed: string[] = [];
+  store.onExecuted = (_, { op }) => executed.push(op);
+  expect(await outcomes()).toEqual(new Map(Object.keys(calls).map((name) => [name, true])));
+  expect(executed.sort()).toEqual(Object.keys(calls).sort());
 });
