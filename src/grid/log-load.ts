@@ -8,13 +8,15 @@
 //   L5. State is folded only from records read after the claim was durable, chain checked.
 //   L7. Loss is said only where head has not moved: a predecessor may still be trimming.
 import { assert } from "../base/assert.ts";
+import { limits } from "../base/limits.ts";
 import { recordKey, segmentKey } from "./grid-keys.ts";
 import {
   checksum,
   decodeRecord,
-  decodeSegment,
   encodeRecord,
+  isSegment,
   type LogRecord,
+  type SegmentName,
 } from "./log-record.ts";
 import {
   calling,
@@ -88,13 +90,14 @@ function loadFrom(state: LogState, head: number): LogStep {
   ]);
 }
 
-const segmentsPerCall = 8;
+const segmentsPerCall = 64;
+const segmentBytesPerCall = 8 * limits.segmentBytes;
 
 function baseLoaded(state: LogState, stored: Buffer | null): LogStep {
   if (stored === null) return gap(state, `record ${String(state.head)}, which head names,`);
   const record = decodeRecord(stored);
   if (record === null) return newer(state, state.head);
-  if (record.body.type === "checkpoint") return loadSegments(state, stored, 0, []);
+  if (record.body.type === "checkpoint") return loadSegments(state, stored, record, 0, []);
   if (record.body.type === "genesis") return baseDone(state, stored, record, []);
   // A late duplicate of a beaten record, on ground that was trimmed since head was read (L7).
   return gap(state, `the checkpoint record ${String(state.head)}, which head names,`);
@@ -103,18 +106,30 @@ function baseLoaded(state: LogState, stored: Buffer | null): LogStep {
 function loadSegments(
   state: LogState,
   base: Buffer,
+  record: LogRecord,
   from: number,
   outputs: readonly LogOutput[],
 ): LogStep {
-  const record = decodeRecord(base);
-  assert(record?.body.type === "checkpoint", "segments are named by a checkpoint record");
-  const names = record.body.segments.slice(from, from + segmentsPerCall);
+  assert(record.body.type === "checkpoint", "segments are named by a checkpoint record");
+  const names = segmentsNext(record.body.segments, from);
   if (names.length === 0) return baseDone(state, base, record, outputs);
   const { partition } = state.config;
   const keys = names.map((name) =>
     segmentKey(partition, name.epoch, name.checkpoint, name.segment),
   );
-  return calling(state, { name: "loadSegments", base, from }, { op: "getMany", keys }, outputs);
+  const phase = { name: "loadSegments", base, record, from } as const;
+  return calling(state, phase, { op: "getMany", keys }, outputs);
+}
+
+function segmentsNext(segments: readonly SegmentName[], from: number): readonly SegmentName[] {
+  let bytes = 0;
+  const names: SegmentName[] = [];
+  for (const name of segments.slice(from, from + segmentsPerCall)) {
+    bytes += name.bytes;
+    if (names.length > 0 && bytes > segmentBytesPerCall) break;
+    names.push(name);
+  }
+  return names;
 }
 
 function segmentsLoaded(
@@ -126,11 +141,10 @@ function segmentsLoaded(
   for (const [index, stored] of values.entries()) {
     const what = `segment ${String(phase.from + index)} of checkpoint ${String(state.head)}`;
     if (stored === null) return gap(state, what);
-    const changes = decodeSegment(stored);
-    if (changes === null) return newer(state, state.head);
-    outputs.push({ kind: "segment", changes });
+    if (!isSegment(stored)) return newer(state, state.head);
+    outputs.push({ kind: "segment", stored });
   }
-  return loadSegments(state, phase.base, phase.from + values.length, outputs);
+  return loadSegments(state, phase.base, phase.record, phase.from + values.length, outputs);
 }
 
 /** The base is folded; the records behind it follow, each linked to the one before. */
@@ -141,7 +155,8 @@ function baseDone(
   outputs: readonly LogOutput[],
 ): LogStep {
   const chain = checksum(stored);
-  const loaded: LogOutput = { kind: "loaded", record, checksum: chain };
+  const { length: bytes } = stored;
+  const loaded: LogOutput = { kind: "loaded", record, checksum: chain, bytes };
   return loadRecords({ ...state, chain }, state.head + 1, recordsAtFirst, [...outputs, loaded]);
 }
 
@@ -180,7 +195,7 @@ function recordsLoaded(
     assert(record.position === position, "a record lies at its position");
     chain = checksum(stored);
     bytes += stored.length;
-    outputs.push({ kind: "loaded", record, checksum: chain });
+    outputs.push({ kind: "loaded", record, checksum: chain, bytes: stored.length });
   }
   return loadRecords({ ...state, chain }, from + values.length, recordsNext(count, bytes), outputs);
 }

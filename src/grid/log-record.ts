@@ -55,7 +55,7 @@ export interface SegmentName {
   readonly epoch: number;
   readonly checkpoint: number;
   readonly segment: number;
-  /** Position of the last durable record when its encoding began: what came later may be missing. */
+  /** Position of the last durable record when its encoding began: later ones may be missing. */
   readonly encodedAt: number;
   /** Stored size. */
   readonly bytes: number;
@@ -67,6 +67,8 @@ export interface SegmentName {
  */
 export interface CheckpointBody {
   readonly type: "checkpoint";
+  /** Which attempt of its epoch it is: its own segments have that number. */
+  readonly number: number;
   readonly segments: readonly SegmentName[];
   /** Final values of what changed since the encoding of its last segments began. */
   readonly delta: readonly Change[];
@@ -141,6 +143,7 @@ function packCheckpoint(body: CheckpointBody): unknown[] {
     packEntries(names, body.entries),
     body.trimmedTo,
     body.logBytes,
+    body.number,
   ];
 }
 
@@ -240,6 +243,7 @@ function unpackCheckpoint(packed: Packed): CheckpointBody {
     entries: isFirst ? [] : unpackEntries(names, packed[3]),
     trimmedTo: isFirst ? 1 : (packed[4] as number),
     logBytes: isFirst ? 0 : (packed[5] as number),
+    number: isFirst ? 0 : (packed[6] as number),
   };
 }
 
@@ -313,9 +317,14 @@ export function encodeSegment(changes: readonly Change[]): Buffer {
   return stored;
 }
 
+/** True where a stored segment has this version's format. */
+export function isSegment(stored: Buffer): boolean {
+  return stored[0] === formatByte;
+}
+
 /** The entries of a stored segment, or null where it has another format. */
 export function decodeSegment(stored: Buffer): readonly Change[] | null {
-  if (stored[0] !== formatByte) return null;
+  if (!isSegment(stored)) return null;
   const [names, entries] = packr.unpack(stored.subarray(1)) as Packed;
   return unpackEntries(names as string[], entries)[0]?.changes ?? [];
 }

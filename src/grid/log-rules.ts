@@ -30,6 +30,35 @@ export interface LogRules {
   readonly checkBefore: boolean;
   /** What became of an append, or its repetition, waits for a check that is due. */
   readonly checkFirst: boolean;
+
+  // Checkpoints and trimming (checkpoint-machine.ts, checkpoint-trim.ts).
+
+  /** A segment of one's own, found, is confirmed before a record names it. */
+  readonly confirmSegments: boolean;
+  /** A checkpoint record says what changed while its segments were encoded. */
+  readonly carryDelta: boolean;
+  /** And carries the batch that waits: memory, which the delta is read from, has it already. */
+  readonly carryBatch: boolean;
+  /** What changed counts from the beginning of the encoding, not from the record. */
+  readonly dirtyFromEncoding: boolean;
+  /** Of segments that name the same key, those of the later checkpoint win. */
+  readonly laterSegmentsWin: boolean;
+  /** The next checkpoint is based on the newest record in the log, above head too. */
+  readonly baseFromLog: boolean;
+  /** Segments of dead attempts are looked for behind the newest record, not behind head's. */
+  readonly orphansFromLog: boolean;
+  /** Head moves forward only. */
+  readonly headForward: boolean;
+  /** Head, found where it was to go, is confirmed. */
+  readonly confirmHead: boolean;
+  /** A new owner moves or confirms head before it deletes anything. */
+  readonly settleHead: boolean;
+  /** Nothing is trimmed before head has passed it. */
+  readonly trimBehindHead: boolean;
+  /** Nothing is trimmed that the database does not have. */
+  readonly trimWritten: boolean;
+  /** Claims are not trimmed. */
+  readonly keepClaims: boolean;
 }
 
 export const everyRule: LogRules = {
@@ -46,4 +75,17 @@ export const everyRule: LogRules = {
   checkTail: true,
   checkBefore: true,
   checkFirst: true,
+  confirmSegments: true,
+  carryDelta: true,
+  carryBatch: true,
+  dirtyFromEncoding: true,
+  laterSegmentsWin: true,
+  baseFromLog: true,
+  orphansFromLog: true,
+  headForward: true,
+  confirmHead: true,
+  settleHead: true,
+  trimBehindHead: true,
+  trimWritten: true,
+  keepClaims: true,
 };

@@ -4,7 +4,7 @@
 // cluster's states can be kept, compared and continued from, which is how the real code is
 // explored under many schedules.
 import type { Failure } from "../base/failure.ts";
-import type { Change, LogRecord, RecordBody } from "./log-record.ts";
+import type { LogRecord, RecordBody } from "./log-record.ts";
 import type { LogAnswer, LogCall, WriteState } from "./log-write.ts";
 import type { LogRules } from "./log-rules.ts";
 
@@ -43,7 +43,12 @@ export type LogPhase =
   // 7 and 8
   | { readonly name: "headAfterClaim" }
   | { readonly name: "loadBase" }
-  | { readonly name: "loadSegments"; readonly base: Buffer; readonly from: number }
+  | {
+      readonly name: "loadSegments";
+      readonly base: Buffer;
+      readonly record: LogRecord;
+      readonly from: number;
+    }
   | { readonly name: "loadRecords"; readonly from: number; readonly count: number }
   | { readonly name: "headAfterGap"; readonly gap: string }
   | { readonly name: "headAfterLoad" }
@@ -139,9 +144,15 @@ export type LogOutput =
   | { readonly kind: "call"; readonly call: LogCall }
   /** What was loaded so far is void; loading begins anew. */
   | { readonly kind: "reset" }
-  | { readonly kind: "segment"; readonly changes: readonly Change[] }
+  /** A segment as it is stored, of a known format: decoding it takes its time. */
+  | { readonly kind: "segment"; readonly stored: Buffer }
   /** A record below the claim, in order, its chain checked. */
-  | { readonly kind: "loaded"; readonly record: LogRecord; readonly checksum: Buffer }
+  | {
+      readonly kind: "loaded";
+      readonly record: LogRecord;
+      readonly checksum: Buffer;
+      readonly bytes: number;
+    }
   /** The claim is durable and valid, all before it was loaded: the partition may serve. */
   | { readonly kind: "serving"; readonly claim: LogRecord; readonly checksum: Buffer }
   | {

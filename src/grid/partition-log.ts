@@ -9,7 +9,7 @@
 //       partition, with what is in flight unknown: another lane takes over, and nothing wrong is
 //       built upon.
 //   L11. A call that waits to be repeated when members change waits for the check (log-check.ts).
-import { assert } from "../base/assert.ts";
+import { assert, must } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import { failed, failure, ok, type Failure, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
@@ -20,7 +20,9 @@ import { canAppend, stepLog } from "./log-machine.ts";
 import {
   checksum,
   decodeRecord,
+  decodeSegment,
   type Change,
+  type CheckpointBody,
   type CommandEntry,
   type LogRecord,
   type RecordBody,
@@ -53,11 +55,11 @@ export interface PartitionLogListener<E extends CommandEntry> {
   reset(): void;
   /** Entries of a checkpoint segment, to be folded. */
   segment(changes: readonly Change[]): void;
-  /** A record below the claim, to be folded. */
-  loaded(record: ChainedRecord): void;
+  /** A record below the claim, to be folded; `bytes` is its stored size. */
+  loaded(record: ChainedRecord, bytes: number): void;
   /** The partition may serve; `claim` is the record it serves under. */
   serving(claim: ChainedRecord): void;
-  /** A batch is on every copy: its entries, in order, and the record that carries them. */
+  /** A record is on every copy, with the entries that it carries, in order. */
   durable(record: ChainedRecord, entries: readonly E[], bytes: number): void;
   /**
    * The log stopped for good. `inFlight` are the entries of the append under way, with their
@@ -71,6 +73,9 @@ export interface StoreSilence {
   readonly sinceMs: number;
   readonly why: string;
 }
+
+/** A checkpoint record without the batch that it carries. */
+export type CheckpointParts = Omit<CheckpointBody, "type" | "entries">;
 
 interface Waiting<E> {
   readonly entry: E;
@@ -91,6 +96,10 @@ export class PartitionLog<E extends CommandEntry> {
   #inFlight: E[] = [];
   #waiting: Waiting<E>[] = [];
   #composers: ((position: number) => RecordBody)[] = [];
+  #checkpoint: (() => CheckpointParts | null) | null = null;
+  /** Loaded and not folded yet, and the answer that came meanwhile. */
+  #folding: LogOutput[][] = [];
+  #heldAnswer: LogEvent | null = null;
   #flushScheduled = false;
 
   constructor(options: {
@@ -156,6 +165,17 @@ export class PartitionLog<E extends CommandEntry> {
   }
 
   /**
+   * Appends a checkpoint record, which carries all that waits then: memory is ahead of the log by
+   * just that. `compose` is called when the record leaves; null: not now, the batch leaves alone.
+   * Where more waits than one record carries, other batches leave first.
+   */
+  appendCheckpoint(compose: () => CheckpointParts | null): void {
+    assert(!this.#closed && this.#checkpoint === null, "one checkpoint at a time, of an open log");
+    this.#checkpoint = compose;
+    this.#scheduleFlush();
+  }
+
+  /**
    * The grid's members changed, or the connection to them: sees whether the log's end is there,
    * before anything more is acknowledged, and then, between appends, whether all before it is.
    * If not, the log stops with GRID_LOST and says what is missing. At any time, any number.
@@ -217,9 +237,31 @@ export class PartitionLog<E extends CommandEntry> {
         const body = compose(this.#state.next);
         this.#dispatch({ kind: "append", body, wallMs: this.#clock.wallMs() });
       });
-    } else if (this.#waiting.length > 0) {
-      this.#flushBatch();
+      return;
     }
+    if (this.#checkpoint !== null && this.#flushCheckpoint(this.#checkpoint)) return;
+    if (this.#waiting.length > 0) this.#flushBatch();
+  }
+
+  /** False where it does not leave now. */
+  #flushCheckpoint(compose: () => CheckpointParts | null): boolean {
+    const bytes = this.#waiting.reduce((sum, waiting) => sum + waiting.bytes, 0);
+    if (bytes > limits.recordBytesMax) return false;
+    this.#checkpoint = null;
+    const composed: CheckpointParts[] = [];
+    this.#tell(() => {
+      const parts = compose();
+      if (parts !== null) composed.push(parts);
+    });
+    const [parts] = composed;
+    if (parts === undefined) return false;
+    if (this.#config.rules.carryBatch) {
+      this.#inFlight = this.#waiting.map((waiting) => waiting.entry);
+      this.#waiting = [];
+    }
+    const body = { type: "checkpoint", ...parts, entries: this.#inFlight } as const;
+    this.#dispatch({ kind: "append", body, wallMs: this.#clock.wallMs() });
+    return true;
   }
 
   #flushBatch(): void {
@@ -250,6 +292,7 @@ export class PartitionLog<E extends CommandEntry> {
     this.#state = state;
     if (state.call !== before) this.#repeats = 0;
     else if (event.kind === "answer") this.#repeats++;
+    if (this.#folds(outputs)) return;
     for (const output of outputs) {
       if (this.#closed) return; // a listener closed the log
       this.#handle(output);
@@ -257,6 +300,36 @@ export class PartitionLog<E extends CommandEntry> {
     this.#flush();
     if (this.#closed || this.#state.look === null || !canAppend(this.#state)) return;
     this.#dispatch({ kind: "look" });
+  }
+
+  /**
+   * Loading goes on in slices, one segment or one read of records in a tick, so that the lane's
+   * other partitions have their turn; the next read is on its way meanwhile.
+   */
+  #folds(outputs: readonly LogOutput[]): boolean {
+    const loaded = outputs.filter(({ kind }) => kind === "segment" || kind === "loaded");
+    if (loaded.length === 0) return false;
+    const segments = loaded.filter(({ kind }) => kind === "segment").map((one) => [one]);
+    const records = loaded.filter(({ kind }) => kind === "loaded");
+    this.#folding = records.length === 0 ? segments : [...segments, records];
+    for (const output of outputs) if (output.kind === "call") this.#handle(output);
+    this.#foldLater();
+    return true;
+  }
+
+  #foldLater(): void {
+    this.#timers.endOfTick(() => {
+      const slice = this.#folding.shift() ?? [];
+      for (const output of slice) if (!this.#closed) this.#handle(output);
+      if (this.#closed) return;
+      if (this.#folding.length > 0) {
+        this.#foldLater();
+        return;
+      }
+      const held = this.#heldAnswer;
+      this.#heldAnswer = null;
+      if (held !== null) this.#dispatch(held);
+    });
   }
 
   #handle(output: LogOutput): void {
@@ -268,11 +341,14 @@ export class PartitionLog<E extends CommandEntry> {
         this.#tell(() => this.#listener.reset());
         break;
       case "segment":
-        this.#tell(() => this.#listener.segment(output.changes));
+        this.#tell(() => {
+          const changes = decodeSegment(output.stored);
+          this.#listener.segment(must(changes, "the format was seen"));
+        });
         break;
       case "loaded": {
-        const { record, checksum: link } = output;
-        this.#tell(() => this.#listener.loaded({ record, checksum: link }));
+        const { record, checksum: link, bytes } = output;
+        this.#tell(() => this.#listener.loaded({ record, checksum: link }, bytes));
         break;
       }
       case "serving": {
@@ -284,7 +360,7 @@ export class PartitionLog<E extends CommandEntry> {
         const entries = this.#inFlight;
         this.#inFlight = [];
         // The next batch leaves before the replies of this one; what speaks of it, after them.
-        if (this.#composers.length === 0) this.#flush();
+        if (this.#composers.length === 0 && this.#checkpoint === null) this.#flush();
         const { record, checksum: link, bytes } = output;
         this.#tell(() => this.#listener.durable({ record, checksum: link }, entries, bytes));
         break;
@@ -323,6 +399,7 @@ export class PartitionLog<E extends CommandEntry> {
     const waiting = this.#waiting.map((one) => one.entry);
     this.#inFlight = [];
     this.#waiting = [];
+    this.#folding = [];
     this.#listener.stopped(reason, inFlight, fate, waiting);
   }
 
@@ -347,7 +424,10 @@ export class PartitionLog<E extends CommandEntry> {
         const sinceMs = this.#silence?.sinceMs ?? this.#clock.monotonicMs();
         this.#silence = { sinceMs, why: outcome.failure.message };
       }
-      this.#dispatch({ kind: "answer", answer: answerOf(outcome), wallMs: this.#clock.wallMs() });
+      const answer = answerOf(outcome);
+      const event = { kind: "answer", answer, wallMs: this.#clock.wallMs() } as const;
+      if (this.#folding.length > 0) this.#heldAnswer = event;
+      else this.#dispatch(event);
     });
   }
 }

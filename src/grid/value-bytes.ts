@@ -4,7 +4,7 @@
 import type { Change, Value } from "./log-record.ts";
 
 /** About the encoded size of a value. */
-export function valueBytes(value: Value): number {
+function valueBytes(value: Value): number {
   if (typeof value === "string") return value.length + 2;
   if (value === null || typeof value !== "object") return 9;
   let bytes = 4;

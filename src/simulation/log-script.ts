@@ -7,6 +7,7 @@ import { generationMapName, headKey, recordKey, segmentKey } from "../grid/grid-
 import { stepLog } from "../grid/log-machine.ts";
 import {
   decodeHead,
+  decodeSegment,
   encodeHead,
   encodeRecord,
   encodeSegment,
@@ -278,7 +279,7 @@ export class ScriptLane {
         follower.reset();
         break;
       case "segment":
-        follower.segment(output.changes);
+        follower.segment(must(decodeSegment(output.stored), "a segment"));
         break;
       case "loaded":
         follower.loaded(output);
@@ -301,6 +302,7 @@ export class ScriptLane {
 
 const emptyCheckpoint = {
   type: "checkpoint",
+  number: 0,
   segments: [],
   delta: [],
   entries: [],

@@ -112,7 +112,7 @@ export class LogTrimmer {
     log.appendRecord((position) => {
       this.#awaited = { position, segments };
       const delta = this.#entriesSince(encodedAt).flatMap(({ changes }) => changes);
-      const nothing = { entries: [], trimmedTo: 1, logBytes: 0 };
+      const nothing = { number: checkpoint, entries: [], trimmedTo: 1, logBytes: 0 };
       return { type: "checkpoint", segments, delta, ...nothing };
     });
   }

@@ -87,6 +87,7 @@ const body: fc.Arbitrary<RecordBody> = fc.oneof(
     segments: fc.array(segment, { maxLength: 5 }),
     delta: fc.array(change, { maxLength: 6 }),
     entries,
+    number: position,
     trimmedTo: position,
     logBytes: position,
   }),
