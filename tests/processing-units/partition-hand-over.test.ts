@@ -9,7 +9,13 @@ import { decodeRecord } from "../../src/grid/log-record.ts";
 import { VirtualTime } from "../../src/simulation/virtual-time.ts";
 import { HeldMap } from "../support/held-map.ts";
 import type { PartitionGrid } from "../support/partition-kit.ts";
-import { code, newPartitionGrid, openPartition, run } from "../support/partition-kit.ts";
+import {
+  checkpointOf,
+  code,
+  newPartitionGrid,
+  openPartition,
+  run,
+} from "../support/partition-kit.ts";
 
 const input = { key: "a", by: 1 };
 
@@ -61,14 +67,7 @@ test("P9: what ran is journaled, then comes the release, and nothing after it; n
 test("P9: a checkpoint that is under way comes before the release", async () => {
   const { grid, partition, served, released } = await heldPartition();
   await served;
-  partition.log.appendRecord(() => ({
-    type: "checkpoint",
-    segments: [],
-    delta: [],
-    entries: [],
-    trimmedTo: 0,
-    logBytes: 0,
-  }));
+  partition.log.appendRecord(() => checkpointOf([]));
   partition.leave();
   await released;
   expect(await typesOf(grid)).toEqual(["genesis", "claim", "checkpoint", "release"]);

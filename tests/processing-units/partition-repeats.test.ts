@@ -6,13 +6,20 @@ import { failure, type Outcome } from "../../src/base/failure.ts";
 import { limits } from "../../src/base/limits.ts";
 import { encodeHead } from "../../src/grid/log-record.ts";
 import { headKey, recordKey } from "../../src/grid/grid-keys.ts";
-import type { Change, Value } from "../../src/grid/log-record.ts";
+import type { Value } from "../../src/grid/log-record.ts";
 import { requestSpace, senderSpace } from "../../src/processing-units/internal-spaces.ts";
 import type { Partition } from "../../src/processing-units/partition.ts";
 import type { PartitionRequest } from "../../src/processing-units/partition-request.ts";
 import { VirtualTime } from "../../src/simulation/virtual-time.ts";
 import { HeldMap } from "../support/held-map.ts";
-import { code, newPartitionGrid, openPartition, run } from "../support/partition-kit.ts";
+import {
+  changesOf,
+  checkpointOf,
+  code,
+  newPartitionGrid,
+  openPartition,
+  run,
+} from "../support/partition-kit.ts";
 
 const input = { key: "a", by: 1 };
 
@@ -250,17 +257,8 @@ test("P5, P7: after an hour, three take-overs and a checkpoint a repeat has no e
   expect(await sent(first, "k", 2)).toBe("value 2");
   const second = await openNext();
   // A checkpoint of the whole state in its delta; head moves on to it, what is before is trimmed.
-  const delta: Change[] = ["counts", senderSpace, requestSpace].flatMap((space) =>
-    [...second.memory.entries(space)].map(([key, value]) => ({ space, key, value })),
-  );
-  second.log.appendRecord(() => ({
-    type: "checkpoint",
-    segments: [],
-    delta,
-    entries: [],
-    trimmedTo: 0,
-    logBytes: 0,
-  }));
+  const delta = changesOf(second, ["counts", senderSpace, requestSpace]);
+  second.log.appendRecord(() => checkpointOf(delta));
   await pass(1000);
   const head = encodeHead(second.journaled);
   await grid.map.replaceIfSame(headKey(0), encodeHead(0), head, 1000);

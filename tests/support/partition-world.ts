@@ -12,7 +12,13 @@ import { command, space, type Application } from "../../src/processing-units/app
 import { requestSpace, senderSpace } from "../../src/processing-units/internal-spaces.ts";
 import type { Partition } from "../../src/processing-units/partition.ts";
 import { VirtualTime } from "../../src/simulation/virtual-time.ts";
-import { newPartitionGrid, openPartition, type PartitionGrid } from "./partition-kit.ts";
+import {
+  changesOf,
+  checkpointOf,
+  newPartitionGrid,
+  openPartition,
+  type PartitionGrid,
+} from "./partition-kit.ts";
 
 const effects = space<{ readonly count: number }>({ name: "effects" });
 const byId = Type.Object({ id: Type.String() });
@@ -202,18 +208,9 @@ export class PartitionWorld {
     const owner = this.#owners.at(-1);
     if (owner?.partition.phase !== "serving" || owner.partition.log.unsettled > 0) return;
     const { partition } = owner;
-    const delta = ["effects", senderSpace, requestSpace].flatMap((name) =>
-      [...partition.memory.entries(name)].map(([key, value]) => ({ space: name, key, value })),
-    );
+    const delta = changesOf(partition, ["effects", senderSpace, requestSpace]);
     const before = partition.journaled;
-    partition.log.appendRecord(() => ({
-      type: "checkpoint",
-      segments: [],
-      delta,
-      entries: [],
-      trimmedTo: 0,
-      logBytes: 0,
-    }));
+    partition.log.appendRecord(() => checkpointOf(delta));
     await this.pass(200);
     if (partition.journaled !== before + 1) return; // it is fenced, or the store is silent
     const { map } = this.#grid;
