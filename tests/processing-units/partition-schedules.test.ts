@@ -91,7 +91,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: checkpoint },
 );
 
-test("P5, P7: each number and each key has one effect at most, and one where it was answered", async () => {
+test("P2, P4, P5, P7: each number and key has one effect at most, and one where it was answered", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.nat(),
