@@ -24,3 +24,6 @@ export const numberingApplication: Application = {
     }),
   },
 };
+
+/** For units in processes of their own. */
+export default (): Application => numberingApplication;
