@@ -1,5 +1,5 @@
 // Assignment: which lane each partition should belong to, computed alike by everybody from the
-// same roster. Why it begins with who owns what: docs/decisions (balanced assignment).
+// same roster. Why it begins with who owns what: docs/decisions, number 9.
 // Owns: the arithmetic, and how long a lane that keeps joining is left out.
 // Does not own: who counts as a member, claims and hand-overs (processing-units).
 // Invariants (docs/invariants.md):

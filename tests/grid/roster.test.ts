@@ -211,6 +211,24 @@ test("R2: a lane whose slot was taken is told, again and again, and changes noth
   expect(await cardAt(map, 0)).toEqual(taker);
 });
 
+test("R2: another's card that vanishes with its primary is no loss", async () => {
+  const map = memory();
+  // What the primary has before each write from now on.
+  const primary: Buffer[] = [];
+  const failing = layered(map, async (call, forward) => {
+    const card = call.op === "replaceIfSame" ? primary.shift() : undefined;
+    if (card !== undefined) unwrap(await map.put(slotKey(0), card, ms));
+    return forward();
+  });
+  const slot = slotOn(failing);
+  const own = laneCard({ incarnation: "a" });
+  unwrap(await slot.join(own, alone));
+  primary.push(encodeCard(laneCard({ incarnation: "b" })), encodeCard(own));
+  expect(unwrap(await slot.beat({ ...own, counter: 1 }))).toBe(true);
+  expect(primary).toEqual([]);
+  expect(await cardAt(map, 0)).toEqual({ ...own, counter: 1 });
+});
+
 /** What becomes of the next writes to a slot, each of which the test names. */
 type Fate = "lost" | "answer lost" | "late";
 

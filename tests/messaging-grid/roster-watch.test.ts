@@ -83,6 +83,22 @@ test("a lane that left is no member, and nobody waits for its heartbeat", () => 
   expect(watch.isStill(2)).toBe(false);
 });
 
+test("a lane moves where a new card of it was seen lately, not where an old one was found", () => {
+  const { clock, watch } = watched();
+  watch.observe([entry(0), entry(1)]);
+  expect([0, 1, 2].map((slot) => watch.isMoving(slot))).toEqual([false, false, false]);
+  clock.nowMs += limits.heartbeatMs;
+  watch.observe([entry(0, { counter: 1 }), entry(1, { incarnation: "another" })]);
+  expect([0, 1].map((slot) => watch.isMoving(slot))).toEqual([true, false]);
+  // By time, not by looks: one that was not looked at may be dead by now.
+  clock.nowMs += limits.heartbeatStillMs;
+  expect(watch.isMoving(0)).toBe(false);
+  watch.observe([entry(0, { counter: 2 }), entry(1, { incarnation: "another", counter: 1 })]);
+  expect([0, 1].map((slot) => watch.isMoving(slot))).toEqual([true, true]);
+  watch.observe([entry(0, { counter: 3, state: "left" })]);
+  expect([0, 1].map((slot) => watch.isMoving(slot))).toEqual([false, false]);
+});
+
 test("the clock's offset is from the median of the live lanes, whoever is wrong", () => {
   const { clock, watch } = watched();
   expect(watch.clockOffsetMs(clock.wallMs())).toBeNull();

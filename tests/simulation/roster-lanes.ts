@@ -192,10 +192,8 @@ export class RosterRun {
 
   onLost(lane: RosterLane): void {
     this.counts.lost++;
-    const last = this.#holders.get(lane.slot)?.at(-1);
-    const [stored] = this.#cards(lane.slot);
-    // Its taker may not have been told yet; then its card is there.
-    if (last === lane && stored?.incarnation === lane.incarnation) {
+    // Its taker may not have been told yet; but its card is there, on every copy.
+    if (this.#cards(lane.slot).some((card) => card?.incarnation === lane.incarnation)) {
       this.problem(
         `${lane.incarnation} was told that it lost slot ${String(lane.slot)}: it did not`,
       );
