@@ -67,9 +67,11 @@ async function noticeKey(database: UnitDatabase, keyFile: string | null): Promis
   const key = kept ?? make();
   if (keyFile !== null && key !== cached) {
     mkdirSync(join(keyFile, ".."), { recursive: true });
-    // Whole or not at all: half a key would be refused at every later start.
-    writeFileSync(`${keyFile}.new`, key, { mode: 0o600 });
-    renameSync(`${keyFile}.new`, keyFile);
+    // Whole or not at all: half a key would be refused at every later start. Units may share a
+    // folder, and all have the same key.
+    const newFile = `${keyFile}.${randomBytes(4).toString("hex")}`;
+    writeFileSync(newFile, key, { mode: 0o600 });
+    renameSync(newFile, keyFile);
   }
   return key;
 }

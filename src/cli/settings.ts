@@ -133,7 +133,11 @@ const options: Readonly<Record<SettingName, () => Option>> = {
   campaigns: () =>
     setting("CAMPAIGNS", "--campaigns <file>", "campaigns, JSON (default: those of the demo)"),
   targets: () =>
-    setting("TARGETS", "--targets <urls>", "units that bid, separated by commas")
+    setting(
+      "TARGETS",
+      "--targets <urls>",
+      "units that bid, separated by commas; a name may have several addresses",
+    )
       .argParser(targets)
       .default(["http://127.0.0.1:7070"]),
   seed: () =>

@@ -145,6 +145,7 @@ export async function startUnit(options: UnitOptions): Promise<Outcome<Unit>> {
 
 const system = { timers: systemTimers, clock: systemClock, random: systemRandom() };
 const peerTokenBytes = 32;
+const anyAddress: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
 async function start(options: UnitOptions, acquired: Acquired): Promise<Outcome<Unit>> {
   // The cheap refusals first: nothing is made before the address and the folders are ours.
@@ -232,6 +233,8 @@ function newPool(
 ): LanePool {
   const { random } = system;
   const unit = newId(random);
+  // Of all addresses at once, none tells it from another unit.
+  const host = anyAddress.has(options.host) ? parts.peers.advertisedHost : options.host;
   const pool: LanePool = new LanePool({
     lanes: options.lanes,
     clock: systemClock,
@@ -244,7 +247,7 @@ function newPool(
         lane: {
           incarnation: newId(random),
           unit,
-          name: `lane ${String(number)} of ${options.host}:${String(parts.acceptor.port)}`,
+          name: `lane ${String(number)} of ${host}:${String(parts.acceptor.port)}`,
           release: options.release,
         },
         predecessor,
