@@ -111,6 +111,7 @@ async function openLane(store: Store, identity: GridIdentity): Promise<Lane> {
       partitions: identity.partitions,
     }),
     pump: null,
+    gridBytesMax: 2 ** 32,
     ...{ clock, timers, random },
     connect: () => Promise.resolve(failed("PEER_GONE", "there is no other lane")),
     listener: {

@@ -28,6 +28,7 @@ test("README: the application of “Write your own” runs, and answers as descr
       port: 0,
       peers: { host: "127.0.0.1", advertisedHost: "127.0.0.1" },
       release: "test",
+      gridBytesMax: 2 ** 30,
       partitions: null,
       logFile: join(folder, "log"),
       logLevel: "warn",

@@ -87,7 +87,7 @@ export const limits = {
   /** A lane says that it lives; another that has seen no new heartbeat for so long may doubt it. */
   heartbeatMs: 150,
   heartbeatStillMs: 600,
-  /** A lane joins for so long before partitions are given to it: those of one start come together. */
+  /** A lane joins so long before partitions are given to it: those of one start come together. */
   joinSettleMs: 250,
   /** A lane that joins more often than that waits longer each time, up to this. */
   joinsAtOnceMax: 3,
@@ -119,6 +119,8 @@ export const limits = {
   /** Between tries of a command whose owner is not known or moves. */
   commandRetryMs: 20,
 
+  /** What logs and checkpoints may take in the grid where nobody says. More: GRID_FULL. */
+  gridBytesDefault: 4 * 1024 * 1024 * 1024,
   /** A checkpoint is worth it from so many bytes of log, and from half of the state's. */
   checkpointLogBytesMin: 4 * 1024 * 1024,
   /** One segment of a checkpoint, about: encoding or loading it takes a lane less than 1 ms. */

@@ -36,6 +36,7 @@ export async function startBidder(
     partitions: settings.partitions ?? null,
     logLevel: settings.logLevel,
     release: packageJson.version,
+    gridBytesMax: settings.gridBytesMax,
     peers: {
       host: settings.peerHost,
       advertisedHost: settings.peerHost === "0.0.0.0" ? hostname() : settings.peerHost,

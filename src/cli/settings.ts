@@ -15,6 +15,7 @@ export interface Settings {
   readonly port: number;
   readonly advertise?: string;
   readonly peerHost: string;
+  readonly gridBytesMax: number;
   readonly partitions?: number;
   readonly campaigns?: string;
   readonly targets: readonly string[];
@@ -46,6 +47,15 @@ function duration(text: string): number {
   const value = Number(number) * (unitsMs[unit ?? ""] ?? Number.NaN);
   if (value > 0) return value;
   throw new InvalidArgumentError("It must be a number with a unit: 500ms, 30s, 5m or 1h.");
+}
+
+const unitsBytes: Readonly<Record<string, number>> = { MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
+
+function size(text: string): number {
+  const [, number, unit] = /^(\d{1,6})(MiB|GiB|TiB)$/.exec(text) ?? [];
+  const value = Number(number) * (unitsBytes[unit ?? ""] ?? Number.NaN);
+  if (value > 0) return value;
+  throw new InvalidArgumentError("It must be a number with a unit: 512MiB, 4GiB.");
 }
 
 /** `http://host:port` and nothing more; null for any other text. */
@@ -123,6 +133,15 @@ const options: Readonly<Record<SettingName, () => Option>> = {
       "address on which lanes of other units reach those of this one (0.0.0.0: all of this " +
         "machine's, found under its name)",
     ).default("127.0.0.1"),
+  gridBytesMax: () =>
+    setting(
+      "GRID_BYTES_MAX",
+      "--grid-bytes-max <size>",
+      "what logs and checkpoints may take in the grid, one copy; at it, commands that change " +
+        "something are refused (GRID_FULL)",
+    )
+      .argParser(size)
+      .default(limits.gridBytesDefault, "4GiB"),
   partitions: () =>
     setting(
       "PARTITIONS",

@@ -21,6 +21,11 @@ const measures: readonly Measure[] = [
   { name: "log_appends", help: "Records journaled", read: (status) => status.appends },
   { name: "log_bytes", help: "Bytes journaled", read: (status) => status.journaledBytes },
   {
+    name: "grid_bytes",
+    help: "Bytes that logs and checkpoints take in the grid, about",
+    read: (status) => status.partitions.reduce((sum, { gridBytes }) => sum + gridBytes, 0),
+  },
+  {
     name: "backlog_records",
     help: "Records journaled and not yet written to the database",
     read: (status) => status.backlog ?? 0,

@@ -34,6 +34,7 @@ export interface LaneTask {
   readonly application: ApplicationSource;
   /** The port behind which the main thread serves an embedded store; the URL of any other. */
   readonly store: MessagePort | string;
+  readonly gridBytesMax: number;
   /** null: there is no database. */
   readonly database: PostgresAddress | null;
   readonly logFile: string | null;

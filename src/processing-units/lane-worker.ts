@@ -251,7 +251,9 @@ class LaneHost {
       timers: systemTimers,
       random: systemRandom(),
       listener: {
-        written: () => undefined,
+        written: (partition, position) => {
+          this.#lane.written(partition, position);
+        },
         halted: (partition, reason) => {
           this.#lane.halt(partition, reason);
         },

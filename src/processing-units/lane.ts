@@ -56,6 +56,8 @@ export interface LaneOptions {
   readonly application: Application;
   /** null: there is no database. */
   readonly pump: Pump | null;
+  /** What all partitions together may take in the grid, each its share of it. */
+  readonly gridBytesMax: number;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
@@ -209,6 +211,7 @@ export class Lane {
       epoch: partition.epoch,
       journaled: partition.journaled,
       written: pump?.written(partition.number) ?? 0,
+      gridBytes: partition.gridBytes,
     }));
   }
 
@@ -223,6 +226,11 @@ export class Lane {
       unheld: this.#ownership.unheld(),
       alarms: this.#ownership.alarms(),
     };
+  }
+
+  /** The pump's word that the records of a partition up to `position` are in the database. */
+  written(number: number, position: number): void {
+    this.#partitions.get(number)?.written(position);
   }
 
   /** The pump's word that a partition cannot go on: the database proves that something is wrong. */
@@ -368,8 +376,7 @@ export class Lane {
         handOver: (partition) => {
           this.#partitions.get(partition)?.leave();
         },
-        leaving: () =>
-          [...this.#partitions.values()].filter(({ phase }) => phase === "leaving").length,
+        leaving: () => [...this.#partitions.values()].filter(({ isLeaving }) => isLeaving).length,
         lost: (reason) => {
           for (const partition of [...this.#partitions.values()]) partition.close(reason);
           listener.lost(reason);
@@ -395,7 +402,8 @@ export class Lane {
       map: this.#map,
       acknowledged: () => this.#ownership.acknowledged(number),
       mayServeLocal: () => this.#ownership.isFresh,
-      isFull: () => false,
+      confirmWritten: () => this.#options.pump?.confirmWritten(number) ?? Promise.resolve(Infinity),
+      gridBytesMax: Math.floor(this.#options.gridBytesMax / this.#options.identity.partitions),
       events: {
         serving: (which, claim) => {
           this.#serving(which, claim);
@@ -439,10 +447,10 @@ export class Lane {
   }
 
   #released(partition: Partition): void {
-    const { number, epoch } = partition;
+    const { number, epoch, journaled } = partition;
     this.#drop(partition);
     this.#messenger.announce({ kind: "released", partition: number, epoch });
-    this.#ownership.heardReleased(number, epoch);
+    this.#ownership.gaveAway({ partition: number, epoch, acknowledged: journaled });
     this.#options.listener.released(number, epoch);
     this.#onRest();
   }

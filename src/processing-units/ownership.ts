@@ -159,6 +159,12 @@ export class Ownership {
     this.decideSoon();
   }
 
+  /** This lane released a partition: until somebody serves it, its card is what vouches for it. */
+  gaveAway(owned: OwnedPartition): void {
+    this.#witnessed = [...this.#witnessed, owned];
+    this.heardReleased(owned.partition, owned.epoch);
+  }
+
   /** A partition was lost to somebody whose card does not say so yet. */
   doubt(partition: number): void {
     this.#doubt(partition);
@@ -276,6 +282,7 @@ export class Ownership {
   }
 
   #settle(nowMs: number): void {
+    if (nowMs - this.#joinedAtMs >= limits.slotForgottenMs) this.#joins = 1; // it came to stay
     if (this.#state !== "joining") return;
     const delayMs = Math.max(limits.joinSettleMs, joinDelayMs(this.#joins));
     if (nowMs - this.#joinedAtMs >= delayMs) this.#state = "ready";
@@ -302,10 +309,14 @@ export class Ownership {
         address: unit === lane.unit ? null : address, // its links come with its thread
       })),
     );
-    this.#witnessed = this.#witnessed.filter(({ partition, epoch }) => {
-      const owner = owners.ownerOf(partition);
-      return owner === null || owner.epoch <= epoch;
-    });
+    this.#witnessed = this.#witnessed.filter((witness) => !this.#isTakenUp(witness));
+  }
+
+  /** Somebody serves it, and has acknowledged more: what was known of it before says nothing new. */
+  #isTakenUp({ partition, epoch, acknowledged }: OwnedPartition): boolean {
+    const serves = (one: OwnedPartition): boolean =>
+      one.partition === partition && one.epoch > epoch && one.acknowledged > acknowledged;
+    return this.#entries.some(({ card }) => card.owned.some(serves));
   }
 
   /** O1: its heartbeat stood still, and nothing connects us. */

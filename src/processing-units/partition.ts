@@ -1,7 +1,7 @@
 // Partition: runs the commands of one partition in memory, and answers when they are journaled.
-// Owns: one partition's life in one lane, from claim to hand-over; its log.
-// Does not own: which lane owns it (ownership.ts), the log's protocol (grid), SQL (data-pump); what
-// becomes of each command (partition-commands.ts).
+// Owns: one partition's life in one lane, from claim to hand-over; its log and its checkpoints.
+// Does not own: which lane owns it (ownership.ts), the protocols of both (grid), SQL (data-pump);
+// what becomes of each command (partition-commands.ts).
 // Invariants (docs/invariants.md):
 //   P2. Memory is the fold of the partition's changes in order.
 //   P4. A partition that stops forgets its memory, and answers all that waited.
@@ -15,6 +15,7 @@ import { failed, failure, type Failure, type Outcome } from "../base/failure.ts"
 import type { FailureCode } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { TimerHandle, Timers } from "../base/timers.ts";
+import { Checkpointer } from "../grid/checkpointer.ts";
 import type { GridIdentity } from "../grid/grid-directory.ts";
 import type { Value } from "../grid/log-record.ts";
 import { everyRule } from "../grid/log-rules.ts";
@@ -43,7 +44,7 @@ export interface PartitionEvents {
   stopped(partition: Partition, reason: Failure): void;
 }
 
-export interface PartitionOptions extends PartitionCommandsOptions {
+export interface PartitionOptions extends Omit<PartitionCommandsOptions, "isFull"> {
   readonly identity: GridIdentity;
   readonly lane: string;
   /** Unique among all lanes that ever lived. */
@@ -53,6 +54,12 @@ export interface PartitionOptions extends PartitionCommandsOptions {
   readonly events: PartitionEvents;
   /** The last position that the roster says was acknowledged; 0 where it says nothing. */
   acknowledged(): number;
+  /**
+   * The last position that the database has, read now; null: not known. Infinity: there is none.
+   */
+  confirmWritten(): Promise<number | null>;
+  /** What it may take in the grid: log and checkpoints. */
+  readonly gridBytesMax: number;
 }
 
 // A partition that stops often without serving a minute in between halts, with an alarm: whatever
@@ -77,12 +84,15 @@ export class Partition {
   readonly #emptyClaims = new EmptyClaims();
   #log: PartitionLog<PendingEntry>;
   #commands: PartitionCommands;
+  #checkpoints: Checkpointer;
   #phase: PartitionPhase = "starting";
   #reason: Failure | null = null;
   /** The log may hold too little; the next append tells whether this lane still owns it at all. */
   #doubt: Failure | null = null;
   /** Between two logs: the next is opened then. */
   #reopening: TimerHandle | null = null;
+  /** It is to be handed over: a checkpoint comes first, so that the next owner has less to load. */
+  #isAsked = false;
   #isReleasing = false;
   #proof: TimerHandle | null = null;
   #attempt = 0;
@@ -96,7 +106,7 @@ export class Partition {
   constructor(options: PartitionOptions) {
     this.number = options.partition;
     this.#options = options;
-    [this.#log, this.#commands] = this.#newLog();
+    [this.#log, this.#commands, this.#checkpoints] = this.#newLog();
   }
 
   get phase(): PartitionPhase {
@@ -115,6 +125,16 @@ export class Partition {
   /** Position of the last record that is journaled and known to be. */
   get journaled(): number {
     return this.#journaled;
+  }
+
+  /** True from when it is asked to leave. */
+  get isLeaving(): boolean {
+    return this.#isAsked || this.#phase === "leaving";
+  }
+
+  /** About how many bytes its log and its checkpoints take in the grid. */
+  get gridBytes(): number {
+    return this.#checkpoints.bytes;
   }
 
   /** The log, for whoever reads journaled records again. */
@@ -156,14 +176,22 @@ export class Partition {
     }
   }
 
+  /** The database has the records up to `position`, as far as is known. */
+  written(position: number): void {
+    if (this.#phase === "serving") this.#checkpoints.written(position);
+  }
+
   /**
-   * Hands the partition over: runs nothing more, journals what ran, releases. The end of it is
+   * Hands the partition over: makes a checkpoint where one is worth it, then runs nothing more, journals what ran, releases. The end of it is
    * `released`, or `stopped` where somebody else was first. One that is halted stays so.
    */
   leave(): void {
     if (this.#phase === "serving") {
-      this.#phase = "leaving";
-      this.#releaseWhenJournaled();
+      if (this.#isAsked) return;
+      this.#isAsked = true;
+      this.#checkpoints.request(() => {
+        this.#leaveNow();
+      });
     } else if (this.#phase === "starting") {
       this.#phase = "leaving";
       this.#refuseStarting();
@@ -172,6 +200,12 @@ export class Partition {
       this.#phase = "gone";
       this.#options.events.released(this);
     }
+  }
+
+  #leaveNow(): void {
+    if (this.#phase !== "serving") return;
+    this.#phase = "leaving";
+    this.#releaseWhenJournaled();
   }
 
   /** Forgets what was answered to senders that are gone for good, some of them at a time. */
@@ -206,7 +240,7 @@ export class Partition {
     return failure("GRID_UNAVAILABLE", message);
   }
 
-  #newLog(): [PartitionLog<PendingEntry>, PartitionCommands] {
+  #newLog(): [PartitionLog<PendingEntry>, PartitionCommands, Checkpointer] {
     const { partition, identity, lane, incarnation, map, timers, clock } = this.#options;
     this.#attempt++;
     const log = new PartitionLog<PendingEntry>({
@@ -228,7 +262,21 @@ export class Partition {
       listener: this.#listener(),
     });
     const timeMs = () => this.#reach(clock.wallMs());
-    return [log, new PartitionCommands(this.#options, log, timeMs)];
+    const checkpoints = new Checkpointer({
+      log,
+      map,
+      memory: () => this.#commands.state.memory,
+      timers,
+      partition,
+      rules: everyRule,
+      confirmWritten: () => this.#options.confirmWritten(),
+      gridBytesMax: this.#options.gridBytesMax,
+      broken: (reason) => {
+        log.close(reason);
+      },
+    });
+    const options = { ...this.#options, isFull: () => checkpoints.isFull };
+    return [log, new PartitionCommands(options, log, timeMs), checkpoints];
   }
 
   #listener(): PartitionLogListener<PendingEntry> {
@@ -236,11 +284,14 @@ export class Partition {
       reset: () => {
         this.#commands.forget();
         this.#emptyClaims.reset();
+        this.#checkpoints.reset();
       },
       segment: (changes) => {
         this.#commands.state.memory.loadSegment(changes);
       },
-      loaded: ({ record }) => {
+      loaded: (chained, bytes) => {
+        const { record } = chained;
+        this.#checkpoints.loaded(chained, bytes);
         this.#reach(record.timeMs);
         this.#emptyClaims.add(record);
         this.#commands.state.fold(record.body);
@@ -286,6 +337,7 @@ export class Partition {
     this.#servingSinceMs = this.#options.clock.monotonicMs();
     if (this.#emptyClaims.isRepeated) this.#proveLater();
     this.#options.events.serving(this, claim);
+    this.#checkpoints.serving(claim);
     while (this.phase === "serving") {
       const next = this.#starting.shift();
       if (next === undefined) return;
@@ -316,7 +368,10 @@ export class Partition {
     this.#journaled = record.record.position;
     this.#commands.journaled(entries);
     this.#options.events.journaled(this, record, bytes);
-    if (this.#phase !== "leaving") return;
+    if (this.#phase !== "leaving") {
+      this.#checkpoints.durable(record, bytes);
+      return;
+    }
     if (record.record.body.type === "release") this.#released();
     else this.#releaseWhenJournaled();
   }
@@ -331,6 +386,7 @@ export class Partition {
   #released(): void {
     this.#phase = "gone";
     this.#proof?.cancel();
+    this.#checkpoints.close();
     this.#commands.forget();
     this.#log.close(failure("NOT_OWNER", `partition ${String(this.number)} was handed over`));
     this.#options.events.released(this);
@@ -341,7 +397,9 @@ export class Partition {
     this.#phase = this.#phaseAfter(reason);
     this.#reason = reason;
     this.#doubt = null;
+    this.#isAsked = false;
     this.#proof?.cancel();
+    this.#checkpoints.close();
     if (this.phase === "starting") this.#openLater();
     this.#commands.stopped(reason, inFlight, fate); // P4
     this.#options.events.stopped(this, reason);
@@ -363,7 +421,7 @@ export class Partition {
     const delayMs = reopenMsMin * 2 ** Math.min(this.#stops, 6);
     this.#reopening = this.#options.timers.after(delayMs, () => {
       this.#reopening = null;
-      [this.#log, this.#commands] = this.#newLog();
+      [this.#log, this.#commands, this.#checkpoints] = this.#newLog();
       this.#log.open();
     });
   }

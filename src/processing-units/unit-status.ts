@@ -21,6 +21,8 @@ export interface PartitionStatus {
   /** Position of the last journaled record, and of the last one written to the database. */
   readonly journaled: number;
   readonly written: number;
+  /** About how many bytes its log and its checkpoints take in the grid. */
+  readonly gridBytes: number;
 }
 
 /** A lane among all lanes of the grid. */

@@ -37,6 +37,8 @@ export interface UnitOptions {
   readonly port: number;
   /** null: those of the existing grid, or the default. */
   readonly partitions: number | null;
+  /** What logs and checkpoints may take in the grid. */
+  readonly gridBytesMax: number;
   /** Where lanes of other units reach those of this one. */
   readonly peers: Omit<PeerSetting, "token">;
   /** Version of the program, for people who look at the roster. */
@@ -255,6 +257,7 @@ function newPool(
         identity: parts.identity,
         application: parts.source,
         store: port ?? options.store,
+        gridBytesMax: options.gridBytesMax,
         database: parts.database.address,
         logFile: options.logFile,
         logLevel: options.logLevel,

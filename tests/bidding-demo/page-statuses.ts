@@ -65,7 +65,7 @@ export class FakeLane {
       },
     };
     const { lane, phase, reason, epoch, journaled, written } = this;
-    const each = { phase, reason, epoch, journaled, written };
+    const each = { phase, reason, epoch, journaled, written, gridBytes: 0 };
     return {
       lane,
       grid: { slot: lane, lanes: 1, settled: true, unheld: [], alarms: [] },

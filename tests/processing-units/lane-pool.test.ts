@@ -67,6 +67,7 @@ async function newPool({ breaksLate = false } = {}) {
         identity,
         application: { module, options: { breaksLate, spinning } satisfies Unruliness },
         store: port2,
+        gridBytesMax: 2 ** 30,
         database: null,
         logFile: join(folder, "lane.log"),
         logLevel: "info",

@@ -39,6 +39,7 @@ function start(options: Partial<UnitOptions> = {}) {
     port: 0,
     peers: { host: "127.0.0.1", advertisedHost: "127.0.0.1" },
     release: "test",
+    gridBytesMax: 2 ** 30,
     partitions: 8,
     logFile: join(newFolder(), "unit.log"),
     logLevel: "info",

@@ -40,6 +40,7 @@ export class LaneNetwork {
       store,
       application: this.#application,
       pump: null,
+      gridBytesMax: 2 ** 32,
       clock: systemClock,
       timers: systemTimers,
       random: seededRandom(this.#lanes.size),
