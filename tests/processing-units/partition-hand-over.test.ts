@@ -7,15 +7,10 @@ import { limits } from "../../src/base/limits.ts";
 import { recordKey } from "../../src/grid/grid-keys.ts";
 import { decodeRecord } from "../../src/grid/log-record.ts";
 import { VirtualTime } from "../../src/simulation/virtual-time.ts";
+import { checkpointOf } from "../support/hand-checkpoint.ts";
 import { HeldMap } from "../support/held-map.ts";
 import type { PartitionGrid } from "../support/partition-kit.ts";
-import {
-  checkpointOf,
-  code,
-  newPartitionGrid,
-  openPartition,
-  run,
-} from "../support/partition-kit.ts";
+import { code, newPartitionGrid, openPartition, run } from "../support/partition-kit.ts";
 
 const input = { key: "a", by: 1 };
 

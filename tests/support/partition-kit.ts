@@ -5,7 +5,7 @@ import { seededRandom } from "../../src/base/random.ts";
 import { systemTimers } from "../../src/base/timers.ts";
 import type { GridIdentity } from "../../src/grid/grid-directory.ts";
 import { generationMapName } from "../../src/grid/grid-keys.ts";
-import type { Change, CheckpointBody, Value } from "../../src/grid/log-record.ts";
+import type { Value } from "../../src/grid/log-record.ts";
 import type { ByteMap } from "../../src/grid/store.ts";
 import {
   Partition,
@@ -103,19 +103,6 @@ export function run(
       ...options,
     });
   });
-}
-
-/** A checkpoint without segments: all of it stands in the record. */
-export function checkpointOf(delta: readonly Change[]): CheckpointBody {
-  const parts = { number: 1, segments: [], entries: [], trimmedTo: 0, logBytes: 0 };
-  return { type: "checkpoint", ...parts, delta };
-}
-
-/** All that a partition keeps in these spaces, as the changes that make it. */
-export function changesOf({ memory }: Partition, spaces: readonly string[]): Change[] {
-  return spaces.flatMap((name) =>
-    [...memory.entries(name)].map(([key, value]) => ({ space: name, key, value })),
-  );
 }
 
 /** An outcome in a word: the value, or the failure's code. */

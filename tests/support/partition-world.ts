@@ -5,20 +5,14 @@ import { expect } from "vitest";
 import { Type } from "typebox";
 import { failed, failure, type Outcome } from "../../src/base/failure.ts";
 import { seededRandom, type Random } from "../../src/base/random.ts";
-import { headKey, recordKey } from "../../src/grid/grid-keys.ts";
-import { decodeRecord, encodeHead, type Value } from "../../src/grid/log-record.ts";
+import type { Value } from "../../src/grid/log-record.ts";
 import type { ByteMap } from "../../src/grid/store.ts";
 import { command, space, type Application } from "../../src/processing-units/application.ts";
 import { requestSpace, senderSpace } from "../../src/processing-units/internal-spaces.ts";
 import type { Partition } from "../../src/processing-units/partition.ts";
 import { VirtualTime } from "../../src/simulation/virtual-time.ts";
-import {
-  changesOf,
-  checkpointOf,
-  newPartitionGrid,
-  openPartition,
-  type PartitionGrid,
-} from "./partition-kit.ts";
+import { checkpointByHand } from "./hand-checkpoint.ts";
+import { newPartitionGrid, openPartition, type PartitionGrid } from "./partition-kit.ts";
 
 const effects = space<{ readonly count: number }>({ name: "effects" });
 const byId = Type.Object({ id: Type.String() });
@@ -202,26 +196,9 @@ export class PartitionWorld {
     if (sent !== undefined) sent.done = true;
   }
 
-  /** All of the state in one record, head behind it, what is before trimmed. By who serves. */
+  /** Somebody takes over, checkpoints, trims, and goes; the owners know nothing of it. */
   async checkpoint(): Promise<void> {
-    await this.pass(200);
-    const owner = this.#owners.at(-1);
-    if (owner?.partition.phase !== "serving" || owner.partition.log.unsettled > 0) return;
-    const { partition } = owner;
-    const delta = changesOf(partition, ["effects", senderSpace, requestSpace]);
-    const before = partition.journaled;
-    partition.log.appendRecord(() => checkpointOf(delta));
-    await this.pass(200);
-    if (partition.journaled !== before + 1) return; // it is fenced, or the store is silent
-    const { map } = this.#grid;
-    await map.put(headKey(0), encodeHead(partition.journaled), 1000);
-    for (let position = 1; position < partition.journaled; position++) {
-      const found = await map.get(recordKey(0, position), 1000);
-      const stored = found.ok ? found.value : null;
-      if (stored !== null && decodeRecord(stored)?.body.type === "changes") {
-        await map.delete(recordKey(0, position), 1000);
-      }
-    }
+    await checkpointByHand(this.#grid, this.time, effectApplication.spaces);
   }
 
   /** All faults end, and everybody asks once more: what must hold of every command. */
