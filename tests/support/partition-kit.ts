@@ -70,7 +70,8 @@ export function openPartition(
     },
     acknowledged: () => 0,
     mayServeLocal: () => true,
-    isFull: () => false,
+    confirmWritten: () => Promise.resolve(Infinity),
+    gridBytesMax: 2 ** 30,
     ...options,
   });
   partition.open();
