@@ -44,6 +44,11 @@ export class OwnerTable {
     return this.#of(partition).owner;
   }
 
+  /** The newest epoch that was heard of, its owner known or not; 0: none. */
+  epochOf(partition: number): number {
+    return this.#of(partition).epoch;
+  }
+
   /** A lane owns a partition under this epoch. True where that is news. */
   learn(partition: number, slot: number, epoch: number): boolean {
     assert(epoch > 0, "an owner has claimed its partition");

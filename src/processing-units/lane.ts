@@ -14,6 +14,7 @@ import { partitionOf } from "../base/murmur3.ts";
 import type { Random } from "../base/random.ts";
 import { withDeadline, type TimerHandle, type Timers } from "../base/timers.ts";
 import type { Pump } from "../data-pump/pump.ts";
+import type { CheckpointSizes } from "../grid/checkpointer.ts";
 import type { GridIdentity } from "../grid/grid-directory.ts";
 import { generationMapName } from "../grid/grid-keys.ts";
 import type { Value } from "../grid/log-record.ts";
@@ -58,6 +59,8 @@ export interface LaneOptions {
   readonly pump: Pump | null;
   /** What all partitions together may take in the grid, each its share of it. */
   readonly gridBytesMax: number;
+  /** When a checkpoint is worth it; left out: as limits.ts says. */
+  readonly checkpointSizes?: CheckpointSizes;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
@@ -116,6 +119,7 @@ export class Lane {
       unreachable: (slot) => this.#ownership.unreachable(slot),
     });
     this.#owners.onChange = (partition) => {
+      this.#giveWay(partition);
       this.#sender.ownerChanged(partition);
     };
     this.#ownership = this.#newOwnership();
@@ -344,6 +348,18 @@ export class Lane {
       deadlineAtMs,
       respond,
     });
+  }
+
+  /**
+   * Somebody claimed a partition behind this lane's claim: it owns it no more, whether it has
+   * anything to write, and would find out, or not. Who claimed may have released it since: as long
+   * as this lane thinks that it has it, nobody would claim it.
+   */
+  #giveWay(number: number): void {
+    const partition = this.#partitions.get(number);
+    if (partition?.phase !== "serving" && partition?.phase !== "leaving") return;
+    if (this.#owners.epochOf(number) <= partition.epoch) return;
+    partition.close(failure("NOT_OWNER", `another lane claimed partition ${String(number)}`));
   }
 
   #hear(peer: number, notice: Notice): void {

@@ -15,7 +15,7 @@ import { failed, failure, type Failure, type Outcome } from "../base/failure.ts"
 import type { FailureCode } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { TimerHandle, Timers } from "../base/timers.ts";
-import { Checkpointer } from "../grid/checkpointer.ts";
+import { Checkpointer, type CheckpointSizes } from "../grid/checkpointer.ts";
 import type { GridIdentity } from "../grid/grid-directory.ts";
 import type { Value } from "../grid/log-record.ts";
 import { everyRule } from "../grid/log-rules.ts";
@@ -60,6 +60,8 @@ export interface PartitionOptions extends Omit<PartitionCommandsOptions, "isFull
   confirmWritten(): Promise<number | null>;
   /** What it may take in the grid: log and checkpoints. */
   readonly gridBytesMax: number;
+  /** When a checkpoint is worth it; left out: as limits.ts says. */
+  readonly checkpointSizes?: CheckpointSizes | undefined;
 }
 
 // A partition that stops often without serving a minute in between halts, with an alarm: whatever
@@ -242,6 +244,7 @@ export class Partition {
 
   #newLog(): [PartitionLog<PendingEntry>, PartitionCommands, Checkpointer] {
     const { partition, identity, lane, incarnation, map, timers, clock } = this.#options;
+    const { checkpointSizes } = this.#options;
     this.#attempt++;
     const log = new PartitionLog<PendingEntry>({
       map,
@@ -271,6 +274,7 @@ export class Partition {
       rules: everyRule,
       confirmWritten: () => this.#options.confirmWritten(),
       gridBytesMax: this.#options.gridBytesMax,
+      ...(checkpointSizes === undefined ? {} : { sizes: checkpointSizes }),
       broken: (reason) => {
         log.close(reason);
       },

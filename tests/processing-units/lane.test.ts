@@ -1,18 +1,22 @@
 // Goal: a command is answered once, wherever it enters; limits and deadlines have their answers.
 // Method: real lanes on one memory store, linked by message channels, in one thread.
 import { afterEach, expect, test } from "vitest";
+import { systemClock } from "../../src/base/clock.ts";
 import { unwrap, type Outcome } from "../../src/base/failure.ts";
 import { limits } from "../../src/base/limits.ts";
 import { partitionOf } from "../../src/base/murmur3.ts";
 import { systemTimers } from "../../src/base/timers.ts";
 import type { Value } from "../../src/grid/log-record.ts";
+import { RosterSlot } from "../../src/grid/roster.ts";
 import type { Store } from "../../src/grid/store.ts";
 import type { SubmitOptions } from "../../src/processing-units/edge-context.ts";
 import type { Lane } from "../../src/processing-units/lane.ts";
+import { laneCard } from "../grid/roster-cards.ts";
 import { counterApplication, counts } from "../support/counter-application.ts";
 import { HeldMap } from "../support/held-map.ts";
 import { LaneNetwork } from "../support/lane-network.ts";
 import { newMemoryGrid } from "../support/memory-grid.ts";
+import { openPartition } from "../support/partition-kit.ts";
 
 const partitions = 4;
 const networks: LaneNetwork[] = [];
@@ -30,7 +34,8 @@ async function twoLanes() {
   networks.push(network);
   const [one, two] = ["one", "two"].map((name) => network.add({ name, store })) as [Lane, Lane];
   await network.join();
-  return { one, two, held, network, keyOfOne: keyIn(one), keyOfTwo: keyIn(two) };
+  const { identity } = grid;
+  return { one, two, held, identity, network, keyOfOne: keyIn(one), keyOfTwo: keyIn(two) };
 }
 
 /** A key whose partition this lane serves. */
@@ -153,6 +158,28 @@ test("P9: a lane that leaves hands over what it has; commands wait, and none is 
   await closed;
   expect(two.partitionStatus()).toHaveLength(partitions);
   expect(new Map(two.entries(counts)).get(keyOfOne)).toEqual({ count: 2 });
+});
+
+test("M6: an owner that hears of a later claim gives way, though it has nothing to write", async () => {
+  const { one, two, held, identity, keyOfOne } = await twoLanes();
+  const partition = partitionOf(keyOfOne, partitions);
+  // Somebody claims it, says so in the roster, and is never heard again.
+  const other = openPartition({ identity, map: held }, {}, { partition });
+  await other.served;
+  const { epoch } = other.partition;
+  const slot = new RosterSlot({ map: held, timers: systemTimers, clock: systemClock });
+  const card = laneCard({ incarnation: "other", wallMs: systemClock.wallMs() });
+  const joins = { mayTake: () => false, predecessor: null };
+  unwrap(await slot.join({ ...card, owned: [{ partition, epoch, acknowledged: epoch }] }, joins));
+  await new Promise<void>((resolve) => {
+    const look = systemTimers.every(10, () => {
+      const has = [one, two].flatMap((lane) => lane.partitionStatus());
+      if (!has.some((each) => each.partition === partition && each.epoch > epoch)) return;
+      look.cancel();
+      resolve();
+    });
+  });
+  expect(code(await submit(two, "add", { key: keyOfOne, by: 1 }))).toBe("value 1");
 });
 
 test("O1: a lane that joins gets its share, from lanes that go on", async () => {
