@@ -1,0 +1,191 @@
+// Cluster oracle: what must be true of a whole cluster, judged from outside: from what lanes serve
+// and acknowledge, what clients are told, what members hold and what the database holds.
+// Owns: the effects of commands (each at most once, exactly once where it was promised, never
+// where it was denied), and the list of what was broken.
+// Does not own: one log (cluster-log-oracle.ts), the tables (cluster-tables.ts).
+import { isDeepStrictEqual } from "node:util";
+import { must } from "../base/assert.ts";
+import type { Failure, FailureCode } from "../base/failure.ts";
+import type { GridIdentity } from "../grid/grid-directory.ts";
+import type { Value } from "../grid/log-record.ts";
+import type { ChainedRecord } from "../grid/partition-log.ts";
+import type { CommandOrigin } from "../messaging-grid/frames.ts";
+import { tablesOf } from "../processing-units/load-application.ts";
+import { unfoldedSpaces } from "./cluster-fold.ts";
+import { ClusterLogOracle } from "./cluster-log-oracle.ts";
+import type { RarePath } from "./cluster-probes.ts";
+import { ClusterTables } from "./cluster-tables.ts";
+import type { ClusterWorkload, FinalView } from "./cluster-workload.ts";
+import type { DatabaseServer } from "./database-server.ts";
+import type { ReplicaStore } from "./replica-store.ts";
+
+export interface Violation {
+  readonly partition: number | null;
+  readonly what: string;
+}
+
+/** Reasons for which a partition may stop while everything stays within the failure bound. */
+const lawfulStops: ReadonlySet<FailureCode> = new Set([
+  "NOT_OWNER",
+  "CLAIM_BEATEN",
+  "DATABASE_FENCED",
+  "SHUTTING_DOWN",
+]);
+const violationsMax = 20;
+
+export interface ClusterOracleOptions {
+  readonly identity: GridIdentity;
+  readonly workload: ClusterWorkload;
+  readonly copies: ReplicaStore;
+  readonly server: DatabaseServer;
+}
+
+export class ClusterOracle {
+  readonly logs: readonly ClusterLogOracle[];
+  readonly violations: Violation[] = [];
+  readonly #workload: ClusterWorkload;
+  readonly #tables: ClusterTables;
+  /** Where each effect is journaled. */
+  readonly #effects = new Map<string, string>();
+  readonly #denied = new Set<string>();
+  /** Which owner a command was last sent to by another lane. */
+  readonly #asked = new Map<string, string>();
+  #promises = 0;
+
+  constructor({ identity, workload, copies, server }: ClusterOracleOptions) {
+    this.#workload = workload;
+    const unfolded = unfoldedSpaces(workload.application);
+    this.logs = Array.from(
+      { length: identity.partitions },
+      (_, partition) =>
+        new ClusterLogOracle({
+          partition,
+          generation: identity.generation,
+          copies,
+          unfolded,
+          effectIn: (change) => workload.effectIn(change),
+          onEffect: (effect, position) => {
+            this.#journaled(effect, partition, position);
+          },
+          violate: (what) => {
+            this.violate(partition, what);
+          },
+        }),
+    );
+    this.#tables = new ClusterTables({
+      server,
+      tables: tablesOf(workload.application),
+      logs: this.logs,
+      violate: (partition, what) => {
+        this.violate(partition, what);
+      },
+    });
+  }
+
+  get isBroken(): boolean {
+    return this.violations.length > 0;
+  }
+
+  /** Answers that promised an effect, and were found to keep it. */
+  get promises(): number {
+    return this.#promises;
+  }
+
+  violate(partition: number | null, what: string): void {
+    if (this.violations.length < violationsMax) this.violations.push({ partition, what });
+  }
+
+  serving(partition: number, epoch: number): void {
+    this.#log(partition).serving(epoch);
+  }
+
+  acknowledged(partition: number, record: ChainedRecord): void {
+    this.#log(partition).acknowledged(record);
+  }
+
+  /** What a lane has in memory as it begins to serve: what the log folds to, and nothing else. */
+  loaded(
+    partition: number,
+    epoch: number,
+    entriesOf: (space: string) => Iterable<readonly [string, Value]>,
+  ): void {
+    const log = this.#log(partition);
+    if (!log.isNewest(epoch)) return; // it was overtaken while it loaded
+    for (const { name, writeOnly } of this.#workload.application.spaces) {
+      if (writeOnly) continue;
+      const found = new Map(entriesOf(name));
+      for (const [key, value] of log.fold.entries(name)) {
+        if (isDeepStrictEqual(found.get(key), value)) continue;
+        const values = `${JSON.stringify(found.get(key))}, not as ${JSON.stringify(value)}`;
+        this.violate(partition, `${name}/${key} is served as ${values}`);
+      }
+    }
+  }
+
+  /** A command reaches an owner from another lane: the rare path that it takes, if any. */
+  asked(partition: number, { sender, number }: CommandOrigin, owner: string): RarePath | null {
+    const command = `${String(partition)} ${sender} ${String(number)}`;
+    const before = this.#asked.get(command);
+    this.#asked.set(command, owner);
+    if (before === undefined) return null;
+    if (this.#log(partition).hasCommand(sender, number)) return "repeated command found its reply";
+    if (before !== owner) return "command asked again of another owner";
+    return "repeated command waited for its own append";
+  }
+
+  /** True where an effect is journaled already. */
+  hasEffect(effect: string): boolean {
+    return this.#effects.has(effect);
+  }
+
+  stopped(partition: number, lane: string, { code, message }: Failure): void {
+    if (lawfulStops.has(code)) return;
+    this.violate(partition, `${lane} stopped it: ${message} [${code}]`);
+  }
+
+  /** A client was told that this happened: it is journaled now. */
+  promised(effect: string): void {
+    this.#promises++;
+    if (this.#effects.has(effect)) return;
+    this.violate(null, `${effect} was answered, and is in no log`);
+  }
+
+  /** A client was shown this: it is journaled now. */
+  shown(effect: string): void {
+    if (this.#effects.has(effect)) return;
+    this.violate(null, `${effect} was read, and is in no log`);
+  }
+
+  /** A client was told that this did not happen, and never will. */
+  denied(effect: string): void {
+    this.#denied.add(effect);
+    const where = this.#effects.get(effect);
+    if (where !== undefined) this.violate(null, `${effect} was denied, and is ${where}`);
+  }
+
+  audit(when: string): void {
+    for (const log of this.logs) log.audit(when);
+  }
+
+  /** All is at rest: the database has everything, and the workload looks at the whole. */
+  auditEnd(): void {
+    this.audit("at the end");
+    this.#tables.audit();
+    const view: FinalView = {
+      entries: (space) => new Map(this.logs.flatMap(({ fold }) => [...fold.entries(space)])),
+    };
+    for (const problem of this.#workload.problems(view)) this.violate(null, problem);
+  }
+
+  #log(partition: number): ClusterLogOracle {
+    return must(this.logs[partition], "a partition of the grid");
+  }
+
+  #journaled(effect: string, partition: number, position: number): void {
+    const where = `in partition ${String(partition)} at ${String(position)}`;
+    const before = this.#effects.get(effect);
+    if (before !== undefined) this.violate(partition, `${effect} is ${before}, and again ${where}`);
+    if (this.#denied.has(effect)) this.violate(partition, `${effect} was denied, and is ${where}`);
+    this.#effects.set(effect, where);
+  }
+}
