@@ -8,7 +8,7 @@ import type { Random } from "../base/random.ts";
 import type { Timers } from "../base/timers.ts";
 import type { Value } from "../grid/log-record.ts";
 import type { Entry, Space } from "./space.ts";
-import type { UnitStatus } from "./unit-status.ts";
+import type { PartitionElsewhere, UnitStatus } from "./unit-status.ts";
 
 /** `memory`: answered at once, may be lost. `journal`: answered when it is in the grid's log. */
 export type Acknowledgement = "memory" | "journal";
@@ -52,6 +52,8 @@ export interface EdgeContext {
   ): void;
   /** Entries of a space in the partitions that this lane owns now, as they are in memory. */
   entries<V extends Entry>(space: Space<V>): Iterable<readonly [key: string, value: V]>;
+  /** Partitions that lanes of other units have, as far as this lane knows. */
+  elsewhere(): readonly PartitionElsewhere[];
 }
 
 export interface EdgeHooks {

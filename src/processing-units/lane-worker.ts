@@ -230,6 +230,7 @@ class LaneHost {
       lane: this.#task.number,
       submit: this.#submit,
       entries: (space) => this.#lane.entries(space),
+      elsewhere: () => this.#lane.elsewhere(),
     });
     return hooks ?? {};
   }

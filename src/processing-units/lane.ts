@@ -34,7 +34,7 @@ import { GoneSenders } from "./gone-senders.ts";
 import { Ownership, type LaneIdentity, type Predecessor } from "./ownership.ts";
 import type { Respond } from "./partition-request.ts";
 import { Partition } from "./partition.ts";
-import type { LaneGridStatus, PartitionStatus } from "./unit-status.ts";
+import type { LaneGridStatus, PartitionElsewhere, PartitionStatus } from "./unit-status.ts";
 
 /** What happens in a lane, for its log and its supervisor. */
 export interface LaneListener {
@@ -217,6 +217,16 @@ export class Lane {
       written: pump?.written(partition.number) ?? 0,
       gridBytes: partition.gridBytes,
     }));
+  }
+
+  /** Partitions that lanes of other units have, as the roster said last. */
+  elsewhere(): PartitionElsewhere[] {
+    const others = this.#ownership.entries.filter(
+      ({ card }) => card.unit !== this.#options.lane.unit,
+    );
+    return others.flatMap(({ card: { name, owned } }) =>
+      owned.map(({ partition, epoch }) => ({ partition, epoch, lane: name })),
+    );
   }
 
   /** This lane among all lanes of the grid. */

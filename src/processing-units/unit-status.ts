@@ -25,6 +25,15 @@ export interface PartitionStatus {
   readonly gridBytes: number;
 }
 
+/** A partition that a lane of another unit has. */
+export interface PartitionElsewhere {
+  readonly partition: number;
+  /** 0: it is being taken over. */
+  readonly epoch: number;
+  /** The lane's name in the roster. */
+  readonly lane: string;
+}
+
 /** A lane among all lanes of the grid. */
 export interface LaneGridStatus {
   /** Its number there; -1 before it joined. */

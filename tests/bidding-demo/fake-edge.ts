@@ -70,6 +70,7 @@ export class FakeEdge {
       },
       entries: <V extends Entry>(space: Space<V>) =>
         this.partitions.flatMap((partition) => [...partition.entries(space)]),
+      elsewhere: () => [],
     });
   }
 

@@ -7,7 +7,7 @@ import { must } from "../../src/base/assert.ts";
 import type { CampaignSums } from "../../src/bidding-demo/demo-status.ts";
 import type { StatusMessage } from "../../src/bidding-demo/page/page-message.ts";
 import { advance, type PageState } from "../../src/bidding-demo/page/page-state.ts";
-import type { UnitStatus } from "../../src/processing-units/unit-status.ts";
+import type { PartitionElsewhere, UnitStatus } from "../../src/processing-units/unit-status.ts";
 import { FakeLane, unitStatus } from "./page-statuses.ts";
 
 const partitions = 4;
@@ -25,8 +25,8 @@ class Page {
     this.lane = lane;
   }
 
-  hear(status: UnitStatus): StatusMessage {
-    this.state = advance(this.state, status, this.lane, partitions);
+  hear(status: UnitStatus, elsewhere: readonly PartitionElsewhere[] = []): StatusMessage {
+    this.state = advance(this.state, status, { lane: this.lane, partitions, elsewhere });
     return this.state.message;
   }
 }
@@ -183,7 +183,8 @@ test("partitions: owner, epoch and backlog; away without an owner, then under a 
   const [a, b] = twoLanes();
   const page = new Page();
   const first = page.hear(unitStatus(1, [a, b]));
-  const one = { partition: 1, lane: 1, phase: "serving", reason: null, epoch: 1, backlog: 10 };
+  const state = { phase: "serving", reason: null, epoch: 1, backlog: 10 };
+  const one = { partition: 1, lane: 1, elsewhere: null, ...state };
   expect(first.partitions[1]).toEqual(one);
   expect(first.backlog).toBe(40);
   expect(page.hear(unitStatus(2, [a])).partitions[1]).toEqual({ ...one, phase: "away" });
@@ -206,6 +207,37 @@ test("partitions: one that two lanes name belongs to the later owner; one of nob
   const { partitions: shown } = new Page().hear(unitStatus(1, [later, old]));
   expect(shown[0]).toMatchObject({ lane: 1, epoch: 7 });
   expect(shown[3]).toMatchObject({ lane: null, phase: "away", backlog: null });
+});
+
+test("partitions: those of other units have their owner's name; they take their money with them", () => {
+  const page = new Page();
+  const alone = new FakeLane(0, [0, 1, 2, 3]);
+  alone.campaigns = [campaign({ spentMicros: 400, reservedMicros: 40 })];
+  page.hear(unitStatus(1, [alone]));
+  const rest = new FakeLane(0, [0, 1]);
+  rest.incarnation = alone.incarnation;
+  rest.campaigns = [campaign({ spentMicros: 200, reservedMicros: 20 })];
+  rest.ageMs = 2000;
+  const other = (partition: number, epoch: number, lane: string) => ({ partition, epoch, lane });
+  const there = [other(2, 5, "left"), other(2, 7, "lane 1 of b"), other(3, 6, "lane 0 of b")];
+  const shared = page.hear(unitStatus(2, [rest]), [...there, other(1, 1, "before")]);
+  const elsewhere = { lane: null, phase: "elsewhere", backlog: null };
+  expect(shared.partitions).toMatchObject([
+    { phase: "serving", elsewhere: null },
+    { phase: "serving", elsewhere: null },
+    { ...elsewhere, elsewhere: "lane 1 of b", epoch: 7 },
+    { ...elsewhere, elsewhere: "lane 0 of b", epoch: 6 },
+  ]);
+  expect(shared.money).toMatchObject({ spentMicros: 200, reservedMicros: 20 });
+  // The other unit died: nobody has them, whatever its cards still say.
+  rest.unheld = [2, 3];
+  rest.ageMs = 3000;
+  const lost = page.hear(unitStatus(3, [rest]), there);
+  expect(lost.partitions[2]).toMatchObject({ phase: "away", elsewhere: null, epoch: 7 });
+  alone.ageMs = 4000;
+  const back = page.hear(unitStatus(4, [alone]));
+  expect(back.partitions[3]).toMatchObject({ phase: "serving", lane: 0 });
+  expect(back.money).toMatchObject({ spentMicros: 400, reservedMicros: 40 });
 });
 
 test("backlog: null where there is no database", () => {

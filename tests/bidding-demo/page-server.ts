@@ -7,11 +7,14 @@ import { seededRandom } from "../../src/base/random.ts";
 import type { Timers } from "../../src/base/timers.ts";
 import { registerPage, type Page } from "../../src/bidding-demo/page/page-routes.ts";
 import { Edge } from "../../src/processing-units/edge.ts";
+import type { PartitionElsewhere } from "../../src/processing-units/unit-status.ts";
 
 export interface PageServer {
   readonly page: Page;
   readonly edge: Edge;
   readonly host: string;
+  /** Partitions of other units, from the next status on. */
+  elsewhere: readonly PartitionElsewhere[];
   close(): Promise<void>;
 }
 
@@ -41,6 +44,7 @@ export async function servePage(options: {
     random: seededRandom(1),
     partitions,
     lane: 0,
+    elsewhere: () => served.elsewhere,
   });
   await edge.ready();
   const acceptor = createServer({ pauseOnConnect: true }, (socket) => {
@@ -48,15 +52,17 @@ export async function servePage(options: {
   });
   await new Promise<void>((resolve) => acceptor.listen(asked, "127.0.0.1", resolve));
   const { port } = acceptor.address() as AddressInfo;
-  return {
+  const served: PageServer = {
     page,
     edge,
     host: `127.0.0.1:${String(port)}`,
+    elsewhere: [],
     close: async () => {
       await edge.close();
       await new Promise((resolve) => acceptor.close(resolve));
     },
   };
+  return served;
 }
 
 /** Sends one request as it stands, and reads until the server ends the connection. */

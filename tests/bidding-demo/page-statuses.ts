@@ -27,6 +27,7 @@ export class FakeLane {
   written = 90;
   phase: PartitionPhase = "serving";
   reason: string | null = null;
+  unheld: readonly number[] = [];
 
   constructor(lane: number, owned: readonly number[]) {
     this.lane = lane;
@@ -68,7 +69,7 @@ export class FakeLane {
     const each = { phase, reason, epoch, journaled, written, gridBytes: 0 };
     return {
       lane,
-      grid: { slot: lane, lanes: 1, settled: true, unheld: [], alarms: [] },
+      grid: { slot: lane, lanes: 1, settled: true, unheld: this.unheld, alarms: [] },
       requests: this.requests,
       commands: 0,
       appends: 0,

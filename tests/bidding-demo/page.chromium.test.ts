@@ -40,7 +40,8 @@ async function running(port = 0) {
   const tell = (alive = story.lanes.slice()): StatusMessage => {
     const status = story.next(alive);
     server.page.onUnitStatus(status);
-    state = advance(state, status, 0, storyPartitions);
+    const { elsewhere } = server;
+    state = advance(state, status, { lane: 0, partitions: storyPartitions, elsewhere });
     return state.message;
   };
   for (let second = 0; second < 125; second++) tell();
@@ -151,6 +152,33 @@ test.skipIf(chromiumPath === undefined)(
     const row = page.locator("#partition-rows tr").nth(1);
     const cells = await row.locator("th, td").allTextContents();
     expect(cells.slice(0, 4)).toEqual(["1", "lane 1", "serving", "11"]);
+    expect(problems).toEqual([]);
+  },
+);
+
+test.skipIf(chromiumPath === undefined)(
+  "units: partitions of another one are shown under its lane's name, and the page says of what it is",
+  async () => {
+    const { server, story, tell, url } = await running();
+    const { page, problems } = await view(url, 1280);
+    const [first] = story.lanes;
+    const there = Array.from({ length: storyPartitions / 2 }, (_, index) => index * 2 + 1);
+    server.elsewhere = there.map((partition) => ({
+      partition,
+      epoch: 7,
+      lane: "lane 0 of b:7070",
+    }));
+    await shows(page, tell([first]));
+    expect(await page.locator('#partitions [data-phase="elsewhere"]').count()).toBe(16);
+    expect(await page.locator("#others").textContent()).toMatch(/^16 of 32 partitions are with/);
+    await page.locator("#partitions li").nth(1).hover();
+    expect(await page.locator("#partition-detail").textContent()).toMatch(
+      /^Partition 1: lane 0 of b:7070, another unit, serving, epoch 7$/,
+    );
+    await page.screenshot({ path: path.join(screenshots, "units.png"), fullPage: true });
+    server.elsewhere = [];
+    await shows(page, tell());
+    expect(await page.locator("#others").isVisible()).toBe(false);
     expect(problems).toEqual([]);
   },
 );

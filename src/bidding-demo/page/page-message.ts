@@ -25,18 +25,23 @@ export type TrendMessage = {
   readonly points: readonly TrendPoint[];
 };
 
-/** `away`: its lane is gone, and no other has taken it over yet. */
-export type PagePhase = PartitionPhase | "away";
+/**
+ * `away`: its lane is gone, and no other has taken it over yet. `elsewhere`: a lane of another unit
+ * of the grid has it.
+ */
+export type PagePhase = PartitionPhase | "away" | "elsewhere";
 
 export type PagePartition = {
   readonly partition: number;
-  /** Its owner; null before it had one. */
+  /** Its owner, or its last one, in this unit; null where it had none. */
   readonly lane: number | null;
+  /** Its owner in another unit, by name; null where it has none there. */
+  readonly elsewhere: string | null;
   readonly phase: PagePhase;
   /** Why it does not serve, where that is known. */
   readonly reason: string | null;
   readonly epoch: number;
-  /** Records journaled and not yet written; null without a database. */
+  /** Records journaled and not yet written; null without a database, or elsewhere. */
   readonly backlog: number | null;
 };
 
@@ -64,7 +69,7 @@ export type StatusMessage = {
   readonly latencyMs: { readonly p50: number; readonly p99: number; readonly p999: number } | null;
   /** Records journaled and not yet written; null without a database. */
   readonly backlog: number | null;
-  /** Sums over all campaigns. */
+  /** Sums over all campaigns, as far as their money is in partitions of this unit. */
   readonly money: {
     readonly budgetMicros: number;
     readonly spentMicros: number;

@@ -20,7 +20,7 @@ export interface Page {
 
 export type PageContext = Pick<
   EdgeContext,
-  "server" | "clock" | "timers" | "random" | "partitions" | "lane"
+  "server" | "clock" | "timers" | "random" | "partitions" | "lane" | "elsewhere"
 >;
 
 /** Adds the page's routes to the lane's server. */
@@ -43,7 +43,7 @@ export function registerPage(context: PageContext): Page {
       lost: state?.lost ?? newCounts(),
     }),
     onUnitStatus(status) {
-      state = advance(state, status, lane, partitions);
+      state = advance(state, status, { lane, partitions, elsewhere: context.elsewhere() });
       if (clients.count > 0) clients.publish(encode(state.message));
     },
     onStop() {

@@ -6,7 +6,11 @@
 // it keeps: a lane that comes late, or is itself the replaced one, learns it from them.
 import { Histogram } from "../../base/histogram.ts";
 import type { Value } from "../../grid/log-record.ts";
-import type { LaneStatus, UnitStatus } from "../../processing-units/unit-status.ts";
+import type {
+  LaneStatus,
+  PartitionElsewhere,
+  UnitStatus,
+} from "../../processing-units/unit-status.ts";
 import { mergeStatus, newCounts } from "../demo-status.ts";
 import type { CampaignStatus, DemoLaneStatus, LaneCounts } from "../demo-status.ts";
 import type { PageLane, PagePartition, StatusMessage, TrendPoint } from "./page-message.ts";
@@ -40,6 +44,15 @@ interface PartitionView extends PagePartition {
   readonly written: number;
 }
 
+/** Where the page is served, and what is around it. */
+export interface PagePlace {
+  /** The lane that asks. */
+  readonly lane: number;
+  /** The number of partitions in the grid. */
+  readonly partitions: number;
+  readonly elsewhere: readonly PartitionElsewhere[];
+}
+
 /** All that one lane knows for its pages; a new value each second. */
 export interface PageState {
   readonly lost: LaneCounts;
@@ -57,32 +70,23 @@ const campaignsShown = 200;
 const staleMs = 3000;
 const noRates = { requests: 0, bids: 0, http: 0 };
 
-/**
- * The state after one more status of the unit. `before` is null for the first; `lane` is the one
- * that asks, `partitions` the number of partitions in the grid.
- */
-export function advance(
-  before: PageState | null,
-  status: UnitStatus,
-  lane: number,
-  partitions: number,
-): PageState {
+/** The state after one more status of the unit. `before` is null for the first. */
+export function advance(before: PageState | null, status: UnitStatus, place: PagePlace): PageState {
   const lanes = viewLanes(before, status);
   const lost = sumLost(before, lanes);
-  const all = viewPartitions(before, status, lanes, partitions);
+  const all = viewPartitions(before, status, place);
   const parts = [...lanes.values()].map(({ demo }) => demo);
   const { answers, noBids, notices, ...merged } = mergeStatus([
     ...parts,
     { ...lost, campaigns: [] },
   ]);
-  const allServe = all.every(({ phase }) => phase === "serving");
-  const campaigns = viewCampaigns(before, merged.campaigns, allServe);
+  const campaigns = viewCampaigns(before, merged.campaigns, all);
   const rates = before === null ? null : sumRates(lanes);
   const latency = mergeLatency(status, lanes);
   const message: StatusMessage = {
     kind: "status",
     timeMs: status.timeMs,
-    servedBy: lane,
+    servedBy: place.lane,
     restarts: status.restarts,
     rates,
     latencyMs: latency,
@@ -191,8 +195,7 @@ function combine(a: LaneCounts, b: LaneCounts, join: (a: number, b: number) => n
 function viewPartitions(
   before: PageState | null,
   status: UnitStatus,
-  lanes: ReadonlyMap<number, LaneView>,
-  partitions: number,
+  { partitions, elsewhere }: PagePlace,
 ): PartitionView[] {
   const heard = new Map<number, PartitionView>();
   for (const { lane, backlog, partitions: owned } of status.lanes) {
@@ -206,6 +209,7 @@ function viewPartitions(
       heard.set(partition, {
         partition,
         lane,
+        elsewhere: null,
         phase,
         reason,
         epoch: Math.max(epoch, previous?.epoch ?? 0),
@@ -215,31 +219,53 @@ function viewPartitions(
       });
     }
   }
+  const unheld = new Set(status.lanes.flatMap(({ grid }) => grid.unheld));
+  const others = ownersElsewhere(elsewhere);
   return Array.from({ length: partitions }, (_, partition) => {
-    const known = heard.get(partition) ?? before?.partitions[partition];
-    if (known === undefined) return unknownPartition(partition);
-    const isAway = known.lane === null || lanes.get(known.lane)?.present === false;
-    return isAway ? { ...known, phase: "away", reason: null } : known;
+    const own = heard.get(partition);
+    if (own !== undefined) return own;
+    const known = before?.partitions[partition] ?? unknownPartition(partition);
+    const other = unheld.has(partition) ? undefined : others.get(partition);
+    if (other === undefined) return { ...known, elsewhere: null, phase: "away", reason: null };
+    const { epoch, lane } = other;
+    return { ...unknownPartition(partition), elsewhere: lane, phase: "elsewhere", epoch };
   });
+}
+
+/** The newest owner of each partition in other units, by partition. */
+function ownersElsewhere(
+  elsewhere: readonly PartitionElsewhere[],
+): ReadonlyMap<number, PartitionElsewhere> {
+  const owners = new Map<number, PartitionElsewhere>();
+  for (const each of elsewhere) {
+    const other = owners.get(each.partition);
+    if (other === undefined || other.epoch < each.epoch) owners.set(each.partition, each);
+  }
+  return owners;
 }
 
 function unknownPartition(partition: number): PartitionView {
   const positions = { epoch: 0, backlog: null, journaled: 0, written: 0 };
-  return { partition, lane: null, phase: "away", reason: null, ...positions };
+  const nobody = { lane: null, elsewhere: null, phase: "away", reason: null } as const;
+  return { partition, ...nobody, ...positions };
 }
 
 /**
  * What a lane sees is only what it has loaded. Money that was spent stays spent, so the highest
- * sum holds; what is reserved holds from the last moment at which all partitions were seen.
+ * sum holds; what is reserved holds from the last moment at which all partitions were seen. Among
+ * other units, partitions take their money with them: there the sums are those of this moment.
  */
 function viewCampaigns(
   before: PageState | null,
   campaigns: readonly CampaignStatus[],
-  allServe: boolean,
+  partitions: readonly PartitionView[],
 ): CampaignStatus[] {
+  const isElsewhere = ({ phase }: PartitionView) => phase === "elsewhere";
+  const isShared = partitions.some(isElsewhere) || before?.partitions.some(isElsewhere) === true;
+  const allServe = partitions.every(({ phase }) => phase === "serving");
   return campaigns.map((campaign) => {
     const previous = before?.campaigns.get(campaign.id);
-    if (previous === undefined) return campaign;
+    if (previous === undefined || isShared) return campaign;
     const spentMicros = Math.max(campaign.spentMicros, previous.spentMicros);
     const reservedMicros = allServe
       ? campaign.reservedMicros

@@ -10,7 +10,10 @@ const partitionsCalm = 64;
 const states = {
   serving: ["serving", ""],
   starting: ["being loaded", "…"],
+  leaving: ["being handed over", "→"],
+  gone: ["moving to another lane", "→"],
   halted: ["halted", "!"],
+  elsewhere: ["serving", "unit"],
   away: ["waiting for an owner", "?"],
 };
 
@@ -21,6 +24,7 @@ export class Partitions {
   #newest = [];
   #cells = new List(byId("partitions"), keyOf, () => makeCell(this));
   #rows = new List(byId("partition-rows"), keyOf, makeRow);
+  #others = byId("others");
   #lanes = new List(byId("lanes"), ({ lane }) => lane, makeLane);
 
   constructor() {
@@ -33,6 +37,7 @@ export class Partitions {
     byId("partitions").classList.toggle("many", partitions.length > partitionsCalm);
     this.#cells.update(partitions);
     this.#rows.update(partitions);
+    showOthers(this.#others, partitions);
     this.#lanes.update(lanes.map((lane) => ({ ...lane, owned: ownedBy(lane, partitions) })));
     this.show(this.#shown);
   }
@@ -53,8 +58,21 @@ function ownedBy({ lane }, partitions) {
   return partitions.filter((each) => each.lane === lane && each.phase !== "away").length;
 }
 
-function owner({ lane }) {
+function owner({ lane, elsewhere }) {
+  if (elsewhere !== null) return `${elsewhere}, another unit`;
   return lane === null ? "nobody" : `lane ${lane}`;
+}
+
+/** A unit among others says so: most of what it shows is of itself alone. */
+function showOthers(element, partitions) {
+  const away = partitions.filter(({ phase }) => phase === "elsewhere").length;
+  element.hidden = away === 0;
+  const all = count(partitions.length);
+  setText(
+    element,
+    `${count(away)} of ${all} partitions are with other units of this grid. This page is of one ` +
+      "unit: its answers, and the money in its own partitions.",
+  );
 }
 
 function state({ phase, reason }) {
