@@ -7,10 +7,11 @@ import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { bidPath } from "./bid-path.ts";
 import { environment } from "./machine.ts";
+import { ownership } from "./ownership.ts";
 import { reservations } from "./reservations.ts";
 import type { Scenario } from "./scenario.ts";
 
-const scenarios: readonly Scenario[] = [bidPath, reservations];
+const scenarios: readonly Scenario[] = [bidPath, reservations, ownership];
 
 interface Options {
   readonly smoke?: boolean;

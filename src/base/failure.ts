@@ -33,6 +33,7 @@ export const failureKinds = {
   SHUTTING_DOWN: "retryable",
   POISON: "terminal",
   COMMAND_STALE: "unknown",
+  COMMAND_KNOWN: "unknown",
   BACKLOG_FULL: "retryable",
   // Data grid
   STORE_TIMEOUT: "unknown",

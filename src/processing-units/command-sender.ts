@@ -162,13 +162,17 @@ export class CommandSender {
     if (pending.answered) return; // the deadline was first
     pending.underWay = false;
     if (outcome.ok) {
-      // Found again by its number: the answer is the one that this lane's own handler gave.
-      const known = pending.computed;
-      this.#answer(pending, known === undefined ? outcome : { ok: true, value: known });
+      this.#answer(pending, outcome);
       return;
     }
     const { code } = outcome.failure;
-    if (passedOn.has(code)) {
+    if (code === "COMMAND_KNOWN" && pending.computed !== undefined) {
+      // The answer is the one that this lane's own handler gave.
+      this.#answer(pending, { ok: true, value: pending.computed });
+    } else if (code === "PARTITION_HALTED" && pending.maybe) {
+      // This try did nothing; what an earlier one did nobody can say any more.
+      this.#answer(pending, failed("OUTCOME_UNKNOWN", outcome.failure.message));
+    } else if (passedOn.has(code)) {
       pending.refusal = outcome.failure;
       this.#wait(pending);
     } else if (askedAgain.has(code)) {

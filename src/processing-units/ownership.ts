@@ -92,6 +92,8 @@ export class Ownership {
   readonly #released = new Map<number, number>();
   #timer: TimerHandle | null = null;
   #decideSoon = false;
+  /** A heartbeat is wanted before its time. */
+  #isWanted = false;
   #closed = false;
 
   constructor(options: OwnershipOptions) {
@@ -157,6 +159,7 @@ export class Ownership {
     this.#options.owners.released(partition, epoch);
     this.#doubts.delete(partition);
     this.decideSoon();
+    this.#beatSoon(); // whoever released it may have said why in its card
   }
 
   /** This lane released a partition: until somebody serves it, its card is what vouches for it. */
@@ -183,8 +186,7 @@ export class Ownership {
   /** From here on it claims nothing, and gives everything away. */
   leave(): void {
     this.#state = "leaving";
-    this.decideSoon();
-    this.#beatSoon();
+    this.#beatSoon(); // heirs must see that it leaves before anything is released
   }
 
   /** True once partitions are given to this lane. */
@@ -243,7 +245,8 @@ export class Ownership {
       const startedMs = this.#options.clock.monotonicMs();
       await this.#beat(startedMs);
       const spentMs = this.#options.clock.monotonicMs() - startedMs;
-      await this.#pause(Math.max(0, limits.heartbeatMs - spentMs));
+      const pauseMs = this.#isWanted ? 0 : limits.heartbeatMs - spentMs;
+      await this.#pause(Math.max(0, pauseMs));
     }
   }
 
@@ -261,11 +264,13 @@ export class Ownership {
   }
 
   #beatSoon(): void {
+    this.#isWanted = true;
     this.#wake();
   }
 
   async #beat(startedMs: number): Promise<void> {
     const { map, events } = this.#options;
+    this.#isWanted = false;
     this.#settle(startedMs);
     const beaten = await this.#slot.beat(this.#card());
     if (beaten.ok && !beaten.value) {

@@ -147,7 +147,8 @@ export class PartitionCommands {
       }
       if (judged.kind === "known") {
         const { sender, number } = origin;
-        this.#repeat(request, judged.reply, (it) => it.number === number && it.sender === sender);
+        const known = judged.reply === null ? knownToSender : ok(replyIn(judged.reply));
+        this.#repeat(request, known, (it) => it.number === number && it.sender === sender);
         return true;
       }
     }
@@ -155,7 +156,7 @@ export class PartitionCommands {
     const known = this.#state.requests.find(key, timeMs);
     if (known === null) return false;
     if (known.command === request.command) {
-      this.#repeat(request, known.reply, (it) => it.idempotencyKey === key);
+      this.#repeat(request, ok(known.reply), (it) => it.idempotencyKey === key);
     } else {
       const used = `this Idempotency-Key was used for the command ${known.command}`;
       this.#answer(request, failed("INPUT_INVALID", used));
@@ -166,11 +167,11 @@ export class PartitionCommands {
   /** Answers what an earlier try did, once that is journaled. */
   #repeat(
     { ack, respond }: PartitionRequest,
-    reply: Value,
+    outcome: Outcome<Value>,
     isIt: (entry: PendingEntry) => boolean,
   ): void {
     const first = this.#pending.find(isIt);
-    if (first === null || ack === "memory") respond(ok(reply));
+    if (first === null || ack === "memory") respond(outcome);
     else this.#pending.follow(first, { respond, outcome: ok(first.result), repeats: true });
   }
 
@@ -221,7 +222,7 @@ export class PartitionCommands {
         confirmed: origin?.confirmed ?? 0,
         attempt: origin?.attempt ?? 0,
         changes,
-        reply: origin !== null && keepsReply ? answer : null,
+        reply: origin !== null && keepsReply ? [answer] : null,
         respond: ack === "memory" ? null : respond,
         result: answer,
         idempotencyKey: key,
@@ -244,3 +245,11 @@ const gridFull = failed(
   "GRID_FULL",
   "the data grid holds as much of this partition as it may; nothing was changed",
 );
+
+/** A number that took effect here, without its reply: its sender ran it itself, and has that. */
+const knownToSender = failed("COMMAND_KNOWN", "this number took effect; its sender has the answer");
+
+/** A kept reply is a list of one, so that it is never taken for one that was not kept. */
+function replyIn(kept: Value): Value {
+  return Array.isArray(kept) ? ((kept as readonly Value[])[0] ?? null) : null;
+}

@@ -20,7 +20,7 @@ export interface PartitionRequest {
   readonly origin: CommandOrigin | null;
   /**
    * False: the sender is this lane and holds the answer itself, only the number is kept. The
-   * number found again is answered ok(null).
+   * number found again is answered COMMAND_KNOWN.
    */
   readonly keepsReply: boolean;
   /** Given by a client: known longer than its sender lives, for a stated time. */

@@ -120,8 +120,31 @@ test("E3: what this lane ran itself, its outcome unknown, is answered as its han
   send();
   newest().settle(failed("OUTCOME_UNKNOWN", "taken over"), { spent: 5 });
   owners.learn(0, 8, 5);
-  newest().settle(ok(null)); // the next owner knows the number
+  newest().settle(failed("COMMAND_KNOWN", "this number took effect"));
   expect(answers).toEqual([ok({ spent: 5 })]);
+});
+
+test("E3: where it had no effect it runs anew, and that is the answer", () => {
+  owners.learn(0, 7, 3);
+  send();
+  newest().settle(failed("OUTCOME_UNKNOWN", "taken over"), { spent: 5 });
+  owners.learn(0, 8, 5);
+  newest().settle(ok(null));
+  expect(answers).toEqual([ok(null)]);
+});
+
+test("E1: a partition that halted does not say that an earlier try did nothing", () => {
+  owners.learn(0, 7, 3);
+  for (const isLost of [false, true]) {
+    send();
+    if (isLost) {
+      newest().settle(failed("LANE_LOST", "it died"));
+      owners.learn(0, 8, 5);
+    }
+    newest().settle(failed("PARTITION_HALTED", "the grid lost data"));
+  }
+  const codes = answers.map((answer) => (answer.ok ? "ok" : answer.failure.code));
+  expect(codes).toEqual(["PARTITION_HALTED", "OUTCOME_UNKNOWN"]);
 });
 
 test("E1: after a try that may have had an effect, a refusal is no answer", async () => {
