@@ -91,6 +91,11 @@ export class MemberNetwork {
     }
   }
 
+  /** Address of this process in the network. */
+  get clientHost(): string {
+    return this.#host("client").address;
+  }
+
   /** Undoes all cuts. */
   async heal(): Promise<void> {
     for (const args of this.#undo.splice(0)) await runProgram("ip", args);

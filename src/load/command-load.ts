@@ -147,7 +147,7 @@ export class CommandLoad {
           this.#begin(command);
           const outcome = await this.#attempt(command, unit, true);
           await this.#end(command, known(outcome, false));
-          if (outcome.ok) return;
+          if (outcome.ok || this.#isStopping()) return;
           await delay(this.#options.timers, refusalPauseMs);
         }
       }),
@@ -156,10 +156,16 @@ export class CommandLoad {
     return clock.monotonicMs() - startedMs;
   }
 
-  /** Sends nothing more; resolves when every command is answered, or given up. */
+  /** Sends nothing more; resolves when every command is answered. */
   async stop(): Promise<void> {
     this.#isRunning = false;
     await Promise.all(this.#running);
+    this.end();
+  }
+
+  /** The same at once: what is not answered is lost. */
+  end(): void {
+    this.#isRunning = false;
     for (const client of this.#clients) client.close();
   }
 
@@ -174,7 +180,9 @@ export class CommandLoad {
         isMaybe ||= outcome.failure.kind === "unknown";
         chain.unit = (chain.unit + 1) % this.#clients.length;
         if (!chain.isPatient || this.#isStopping()) break;
-        if (!isMaybe) await delay(this.#options.timers, refusalPauseMs);
+        if (outcome.failure.code === "TARGET_UNREACHABLE") {
+          await delay(this.#options.timers, refusalPauseMs);
+        }
         outcome = await this.#attempt(command, chain.unit, true);
       }
       await this.#end(command, known(outcome, isMaybe));

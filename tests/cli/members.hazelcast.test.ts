@@ -1,7 +1,7 @@
-// Goal: on members, too, what stands in a start's way is said in one line; a second unit takes the
-// grid over, and the first one stops and says so; members that lost everything are not taken for
-// new ones. Method: real members, one grid with bids in it; every obstacle in turn; then a second
-// unit beside a first one at work.
+// Goal: on members, too, what stands in a start's way is said in one line; a second unit joins the
+// first at work, takes its share, and has it all when the first has gone; members that lost
+// everything are not taken for new ones. Method: real members, one grid with bids in it; every
+// obstacle in turn; then a second unit beside a first one at work.
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startTestDatabase, type TestDatabase } from "../support/embedded-database.ts";
@@ -11,7 +11,8 @@ import { LoadedExchange } from "../end-to-end/support/loaded-exchange.ts";
 import { readBooks } from "../end-to-end/support/books.ts";
 import { forgottenWins } from "../end-to-end/support/notices.ts";
 import { testFolder } from "../end-to-end/support/test-folder.ts";
-import { startUnit } from "../end-to-end/support/unit-process.ts";
+import { metricOf, notReady, startUnit } from "../end-to-end/support/unit-process.ts";
+import { until } from "../end-to-end/support/until.ts";
 import { refusal, runOrrery } from "./run-orrery.ts";
 
 const timeout = 180_000;
@@ -82,40 +83,38 @@ describe.skipIf(hazelcastMissing !== null)(hazelcastTitle("units on members"), (
     },
   );
 
-  test(
-    "L6: a second unit takes the grid over; the first stops, and says so",
-    {
-      timeout,
-    },
-    async () => {
-      const members = await startMembers();
-      const address = await database.fresh();
-      const flags = [...common, "--store", members.url, "--database", address];
-      const first = await startUnit(...flags, ...data("first"));
-      const ledgerPath = join(folder, "ledger.jsonl");
-      const exchange = await LoadedExchange.start({
-        url: first.url,
-        ledgerPath,
-        ratePerSecond: 100,
-      });
-      await exchange.moreBids(100);
+  test("U2: a second unit joins the first and takes its share", { timeout }, async () => {
+    const members = await startMembers();
+    const address = await database.fresh();
+    const flags = [...common, "--store", members.url, "--database", address];
+    const first = await startUnit(...flags, ...data("first"));
+    const ledgerPath = join(folder, "ledger.jsonl");
+    const exchange = await LoadedExchange.start({
+      url: first.url,
+      ledgerPath,
+      ratePerSecond: 100,
+    });
+    await exchange.moreBids(100);
 
-      const second = await startUnit(...flags, ...data("second"));
-      const end = await first.process.ended;
-      expect(end).toEqual({ code: 1, signal: null });
-      const port = new URL(second.url).port;
-      expect(first.process.stderr).toMatch(
-        new RegExp(
-          `^orrery: another processing unit has this grid now .*127\\.0\\.0\\.1:${port}.*`,
-        ),
-      );
-      // Its notices cannot reach it any more: the books are compared as they were at its end.
-      void exchange.finish();
-      const books = await readBooks(ledgerPath);
-      expect(books.won.size).toBeGreaterThan(0);
-      expect(await forgottenWins(second.url, join(folder, "second"), books)).toEqual([]);
-      second.process.signal("SIGTERM");
-      expect(await second.process.ended).toEqual({ code: 0, signal: null });
-    },
-  );
+    const second = await startUnit(...flags, ...data("second"));
+    for (const { url } of [first, second]) {
+      await until("it has its half", async () => {
+        const serving = await metricOf(url, "orrery_partitions_serving");
+        return serving === 16 ? null : `it has ${String(serving)}`;
+      });
+    }
+    await exchange.moreBids(100);
+    expect(first.process.hasEnded).toBe(false);
+    expect(exchange.lost).toBe(0);
+    first.process.signal("SIGTERM");
+    expect(await first.process.ended).toEqual({ code: 0, signal: null });
+    // Its notices cannot reach it any more: the books are compared as they were at its end.
+    void exchange.finish();
+    await until("the second has everything", () => notReady(second.url));
+    const books = await readBooks(ledgerPath);
+    expect(books.won.size).toBeGreaterThan(0);
+    expect(await forgottenWins(second.url, join(folder, "second"), books)).toEqual([]);
+    second.process.signal("SIGTERM");
+    expect(await second.process.ended).toEqual({ code: 0, signal: null });
+  });
 });

@@ -1,4 +1,36 @@
-// Goal and method: see the stories; here on LMDB, in one folder that all units share.
-import { unitStories } from "./support/unit-stories.ts";
+// Goal: what is acknowledged by three units on one LMDB folder outlives a lane, a unit, a pause
+// that others take for death, and a cut between two units; somebody serves again every time.
+// Method: see the stories; the partitions, taken over by fresh lanes, are compared with the ledger
+// of a client that was under way all the time.
+import { expect, onTestFinished, test } from "vitest";
+import { MemberNetwork, missingForNetwork } from "../../src/faults/network.ts";
+import { UnitRun } from "./support/unit-run.ts";
+import { cut, freeze, kills } from "./support/unit-stories.ts";
 
-unitStories({ name: "LMDB", open: () => Promise.resolve({ store: null, members: null }) });
+const timeout = 120_000;
+const missing = missingForNetwork();
+const skipped = missing === null ? "" : ` (skipped: ${missing})`;
+
+test("L1: kill -9 of a lane, then of a unit", { timeout }, async (context) => {
+  const run = await UnitRun.start(null);
+  await kills(run, null);
+  expect(await run.judge(context)).toEqual([]);
+});
+
+test("L6: a unit is frozen until others have all; it wakes", { timeout }, async (context) => {
+  const run = await UnitRun.start(null);
+  await freeze(run);
+  expect(await run.judge(context)).toEqual([]);
+});
+
+test.skipIf(missing !== null)(
+  `O1: two units are cut from one another, and nobody duels${skipped}`,
+  { timeout },
+  async (context) => {
+    const network = await MemberNetwork.make();
+    onTestFinished(() => network.close());
+    const run = await UnitRun.start(null, network.places);
+    await cut(run, network);
+    expect(await run.judge(context)).toEqual([]);
+  },
+);

@@ -15,9 +15,8 @@ export type CutOffQuestion =
       readonly what: "open";
       readonly url: string;
       readonly identity: GridIdentity;
-      readonly lane: number;
-      /** Lanes that there are in all. */
-      readonly lanes: number;
+      /** Where other lanes reach it. */
+      readonly host: string;
     }
   | {
       /** Until every partition acknowledges; or refuses; or every command is answered; at once. */

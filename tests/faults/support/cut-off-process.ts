@@ -1,7 +1,6 @@
 // Cut-off process: one lane with its load, in the network namespace of a member, so that it is cut
 // off together with it. Does what its parent asks, one thing at a time; ends with its parent.
 // Owns: the answers. Does not own: starting it, and what is asked (cut-off-lane.ts).
-import { staticOwners } from "../../../src/messaging-grid/owner-table.ts";
 import type { CutOffAnswer, CutOffQuestion } from "./cut-off-lane.ts";
 import { FaultLanes } from "./fault-lanes.ts";
 import { FaultLedger } from "./fault-ledger.ts";
@@ -16,9 +15,8 @@ const ledger = new FaultLedger("cut-off-");
 let running: Running | null = null;
 
 async function open(question: CutOffQuestion & { what: "open" }): Promise<Running> {
-  const { url, identity, lane, lanes: count } = question;
-  const owners = staticOwners(identity.partitions, count);
-  const lanes = await FaultLanes.open({ url, identity, owners, numbers: [lane] });
+  const { url, identity, host } = question;
+  const lanes = await FaultLanes.open({ url, identity, host, names: ["cut off"], share: true });
   const load = new FaultLoad(lanes, ledger);
   load.start();
   return { lanes, load };
@@ -35,8 +33,7 @@ async function answer(question: CutOffQuestion): Promise<CutOffAnswer> {
     await load.stop();
     await lanes.close();
   }
-  const halted = [...lanes.halted].filter(([, { code }]) => code !== "SHUTTING_DOWN");
-  return { from, lines: ledger.lines, halted };
+  return { from, lines: ledger.lines, halted: [...lanes.halted] };
 }
 
 process.on("message", (question: CutOffQuestion) => {

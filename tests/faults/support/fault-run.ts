@@ -9,14 +9,13 @@ import { systemTimers } from "../../../src/base/timers.ts";
 import type { HazelcastMembers, MembersOptions } from "../../../src/faults/hazelcast-members.ts";
 import { openGrid, type GridIdentity } from "../../../src/grid/grid-directory.ts";
 import { openStore } from "../../../src/grid/stores/open-store.ts";
-import { staticOwners } from "../../../src/messaging-grid/owner-table.ts";
 import { startMembers } from "../../support/hazelcast.ts";
 import type { CutOffLane } from "./cut-off-lane.ts";
 import { FaultLanes, type FaultLanesOptions } from "./fault-lanes.ts";
 import { FaultLedger } from "./fault-ledger.ts";
 import { FaultLoad } from "./fault-load.ts";
 
-export const faultPartitions = 16;
+const faultPartitions = 16;
 
 /** Opens the grid on members as a unit does; `mayCreate` is what the database says. */
 export async function gridOn(
@@ -80,6 +79,7 @@ export class FaultRun {
     const problems: string[] = [];
     if (this.#hit === 0) problems.push("no append was in flight at the fault");
     await context.annotate(this.#summary());
+    await this.lanes.sever();
     const fresh = await openLanes({ url: this.members.url, identity: this.lanes.identity });
     const holdings = fresh.holdings();
     for (let partition = 0; partition < this.lanes.identity.partitions; partition++) {
@@ -122,15 +122,15 @@ export async function openLanes(options: FaultLanesOptions): Promise<FaultLanes>
 
 /**
  * A run whose partitions all serve under load; everything of it ends with the test. Its lanes are
- * 0 and 1; `owners` may give partitions to others, elsewhere.
+ * 0 and 1, which lanes elsewhere reach at `host`.
  */
 export async function startFaultRun(
   options: Omit<MembersOptions, "folder"> = {},
-  owners = staticOwners(faultPartitions, 2),
+  host?: string,
 ): Promise<FaultRun> {
   const members = await startMembers(options);
   const identity = unwrap(await gridOn(members.url, () => Promise.resolve(ok(null))));
-  const lanes = await openLanes({ url: members.url, identity, owners });
+  const lanes = await openLanes({ url: members.url, identity, host });
   const run = new FaultRun(members, lanes);
   onTestFinished(async ({ task }) => {
     run.load.pause();

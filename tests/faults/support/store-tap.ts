@@ -1,12 +1,14 @@
 // Store tap: a store as it is, and how many of its appends are under way in which partition.
-// Owns: the count. Changes nothing.
-import type { Outcome } from "../../../src/base/failure.ts";
-import { partitionOfKey } from "../../../src/grid/grid-keys.ts";
+// Owns: the count. Changes nothing, except that it can keep a lane's heartbeats to itself.
+import { failed, type Outcome } from "../../../src/base/failure.ts";
+import { partitionOfKey, slotKey } from "../../../src/grid/grid-keys.ts";
 import type { ByteMap, Store } from "../../../src/grid/store.ts";
 
 export class StoreTap implements Store {
   readonly #store: Store;
   readonly #appends = new Map<number, number>();
+  /** Heartbeats do not reach the store. */
+  keepsSilent = false;
 
   constructor(store: Store) {
     this.#store = store;
@@ -26,7 +28,9 @@ export class StoreTap implements Store {
       putIfAbsent: (key, value, deadlineMs) =>
         this.#counted(key, map.putIfAbsent(key, value, deadlineMs)),
       replaceIfSame: (key, expected, value, deadlineMs) =>
-        map.replaceIfSame(key, expected, value, deadlineMs),
+        this.keepsSilent && isOfSlot(key)
+          ? Promise.resolve(failed("STORE_UNAVAILABLE", "the test keeps this lane silent"))
+          : map.replaceIfSame(key, expected, value, deadlineMs),
       delete: (key, deadlineMs) => map.delete(key, deadlineMs),
     };
   }
@@ -46,4 +50,11 @@ export class StoreTap implements Store {
   #add(partition: number, by: number): void {
     this.#appends.set(partition, (this.#appends.get(partition) ?? 0) + by);
   }
+}
+
+const slotPrefixBytes = 3;
+
+function isOfSlot(key: Buffer): boolean {
+  const prefix = (bytes: Buffer) => bytes.subarray(0, slotPrefixBytes);
+  return prefix(key).equals(prefix(slotKey(0)));
 }

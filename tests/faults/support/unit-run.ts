@@ -15,6 +15,7 @@ import { systemTimers } from "../../../src/base/timers.ts";
 import { Reaper } from "../../../src/faults/reaper.ts";
 import { RunningUnit } from "../../../src/faults/running-unit.ts";
 import { CommandLoad, type LoadedCommand } from "../../../src/load/command-load.ts";
+import { metricOf } from "../../end-to-end/support/unit-process.ts";
 import { FaultLedger } from "./fault-ledger.ts";
 import { gridOn, openLanes } from "./fault-run.ts";
 import { FsyncedLedger } from "./fsynced-ledger.ts";
@@ -42,6 +43,7 @@ const loopback: UnitHome = { host: "127.0.0.1", prefix: [] };
 interface Strike {
   readonly what: string;
   readonly survivors: readonly number[];
+  readonly mayRefuse: boolean;
   readonly atMs: number;
   /** Commands acknowledged in the second before. */
   readonly perSecond: number;
@@ -99,10 +101,6 @@ export class UnitRun {
     const started = await Promise.all(
       homes.map((home, unit) => startUnit({ store, folder, reaper, home, unit })),
     );
-    onTestFinished(({ task }) => {
-      if (task.result?.state !== "fail") return;
-      console.error(started.map((unit) => `${unit.name}:\n${unit.report()}`).join("\n"));
-    });
     const ledger = new FsyncedLedger(join(folder, "ledger.jsonl"));
     const watchers = new Set<Seen>();
     const load = new CommandLoad({
@@ -122,6 +120,10 @@ export class UnitRun {
     });
     const parts = { folder, store, load, homes, units: started, ledger, reaper, watchers };
     const run = new UnitRun(parts);
+    onTestFinished(({ task }) => {
+      load.end();
+      if (task.result?.state === "fail") console.error(run.#report());
+    });
     await load.start();
     await load.serves(started.map((_, unit) => unit));
     return run;
@@ -145,9 +147,14 @@ export class UnitRun {
 
   /**
    * The fault, at full load, with commands under way to every partition; resolves when the units
-   * `survivors` serve every partition again.
+   * `survivors` serve every partition again. No patient command of their clients may be refused.
    */
-  async strike(what: string, fault: () => unknown, survivors: readonly number[]): Promise<void> {
+  async strike(
+    what: string,
+    survivors: readonly number[],
+    fault: () => unknown,
+    mayRefuse = false,
+  ): Promise<void> {
     let answers = 0;
     await this.answered(
       ({ outcome }) =>
@@ -158,6 +165,7 @@ export class UnitRun {
     const strike = {
       what,
       survivors,
+      mayRefuse,
       atMs: systemClock.monotonicMs(),
       perSecond: this.load.rate(rateWindowMs),
       underWay: Math.min(...this.load.underWay()),
@@ -168,12 +176,22 @@ export class UnitRun {
     strike.servedMs = await this.load.serves(survivors);
   }
 
+  /** The same, of a fault that lasts longer than a command waits. */
+  strikeHard(what: string, survivors: readonly number[], fault: () => unknown): Promise<void> {
+    return this.strike(what, survivors, fault, true);
+  }
+
   /** A unit that was killed is started anew, and its clients go back to it. */
   async restart(unit: number): Promise<void> {
     const { folder, store } = this;
     const home = must(this.#homes[unit], "a home for each unit");
     this.#units[unit] = await startUnit({ store, folder, reaper: this.#reaper, home, unit });
     await this.load.replace(unit, this.unit(unit).url);
+  }
+
+  /** Partitions that serve in a unit, as it says: a second or two old. */
+  async share(unit: number): Promise<number> {
+    return (await metricOf(this.unit(unit).url, "orrery_partitions_serving")) ?? 0;
   }
 
   /** How often a partition was claimed so far, by anybody: as the units' logs say. */
@@ -187,9 +205,9 @@ export class UnitRun {
   /**
    * Ends the load and kills all units; fresh lanes take everything over. What is wrong with what
    * they hold, and with the answers that clients of units got that no kill -9 hit: each command
-   * with seconds to wait must have been served, where `mayRefuse` does not say otherwise.
+   * with seconds to wait must have been served.
    */
-  async judge(context: TestContext, mayRefuse: readonly string[] = []): Promise<string[]> {
+  async judge(context: TestContext): Promise<string[]> {
     await this.load.stop();
     for (const strike of this.#strikes) await context.annotate(this.#summary(strike));
     await Promise.all(this.#units.map((unit) => unit.kill()));
@@ -207,7 +225,7 @@ export class UnitRun {
         problems.push(`partition ${partition}: ${fresh.halted.get(partition)?.message ?? "gone"}`);
       } else problems.push(...ledger.problems(partition, holding));
     }
-    for (const strike of this.#strikes.filter(({ what }) => !mayRefuse.includes(what))) {
+    for (const strike of this.#strikes.filter(({ mayRefuse }) => !mayRefuse)) {
       const { refused } = this.#felt(strike);
       for (const { id, outcome } of refused) {
         problems.push(`${strike.what}: command ${id} was answered ${JSON.stringify(outcome)}`);
@@ -215,6 +233,20 @@ export class UnitRun {
     }
     await context.annotate(JSON.stringify({ acknowledged: ledger.acknowledged().length }));
     return problems;
+  }
+
+  /** For a person, where a test fails: where it stood, and what the units said last. */
+  #report(): string {
+    const units = this.#units.map((unit) => `${unit.name}:\n${unit.report()}`);
+    const open = this.load.commands.filter(({ outcome }) => outcome === null);
+    const nowMs = systemClock.monotonicMs();
+    const waiting = open.map(
+      ({ id, sentMs, units: sentTo }) =>
+        `command ${id} to unit ${sentTo.join(", ")}: open for ${Math.round(nowMs - sentMs)} ms`,
+    );
+    return [...this.#strikes.map((strike) => this.#summary(strike)), ...waiting, ...units].join(
+      "\n",
+    );
   }
 
   /** Commands that were under way at a fault or sent before all was served again. */
