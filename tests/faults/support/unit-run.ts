@@ -120,9 +120,9 @@ export class UnitRun {
     });
     const parts = { folder, store, load, homes, units: started, ledger, reaper, watchers };
     const run = new UnitRun(parts);
-    onTestFinished(({ task }) => {
+    onTestFinished(async ({ task }) => {
       load.end();
-      if (task.result?.state === "fail") console.error(run.#report());
+      if (task.result?.state === "fail") console.error(await run.#report());
     });
     await load.start();
     await load.serves(started.map((_, unit) => unit));
@@ -235,18 +235,26 @@ export class UnitRun {
     return problems;
   }
 
-  /** For a person, where a test fails: where it stood, and what the units said last. */
-  #report(): string {
-    const units = this.#units.map((unit) => `${unit.name}:\n${unit.report()}`);
-    const open = this.load.commands.filter(({ outcome }) => outcome === null);
+  /** For a person, where a test fails: where it stood, and what the units say. */
+  async #report(): Promise<string> {
     const nowMs = systemClock.monotonicMs();
-    const waiting = open.map(
-      ({ id, sentMs, units: sentTo }) =>
-        `command ${id} to unit ${sentTo.join(", ")}: open for ${Math.round(nowMs - sentMs)} ms`,
+    const open = this.load.commands
+      .filter(({ outcome }) => outcome === null)
+      .map(({ id, sentMs, units: sentTo }) => {
+        return `${id} to unit ${sentTo.join(", ")}: open for ${Math.round(nowMs - sentMs)} ms`;
+      });
+    const said = await Promise.all(
+      this.#units.map(async (unit) => {
+        const { name, url } = unit;
+        const signal = AbortSignal.timeout(1000);
+        const ready = await fetch(`${url}/readyz`, { signal }).then(
+          (answer) => answer.text(),
+          String,
+        );
+        return `${name}: ${ready}\n${unit.report()}`;
+      }),
     );
-    return [...this.#strikes.map((strike) => this.#summary(strike)), ...waiting, ...units].join(
-      "\n",
-    );
+    return [...this.#strikes.map((strike) => this.#summary(strike)), ...open, ...said].join("\n");
   }
 
   /** Commands that were under way at a fault or sent before all was served again. */
@@ -276,11 +284,21 @@ export class UnitRun {
       servedMs: Math.round(strike.servedMs),
       felt: felt.length,
       repeated: felt.filter(({ units: sentTo }) => sentTo.length > 1).length,
-      refused: refused.length,
+      refused: countBy(refused),
       hasty: hasty.length,
       hastyRefused: hastyRefused.length,
     });
   }
+}
+
+/** How often each failure was answered. */
+function countBy(commands: readonly LoadedCommand[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { outcome } of commands) {
+    const code = outcome === null ? "none" : outcome.ok ? "ok" : outcome.failure.code;
+    counts[code] = (counts[code] ?? 0) + 1;
+  }
+  return counts;
 }
 
 function startUnit(options: {
