@@ -101,7 +101,14 @@ async function openLane(store: Store, identity: GridIdentity): Promise<Lane> {
   let starting = identity.partitions;
   const name = "bench lane";
   const lane: Lane = new Lane({
-    lane: { incarnation: newId(random), unit: name, name, address: null, release: "bench" },
+    lane: {
+      incarnation: newId(random),
+      unit: name,
+      name,
+      address: null,
+      release: "bench",
+      database: null,
+    },
     predecessor: null,
     identity,
     store,

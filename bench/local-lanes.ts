@@ -56,7 +56,14 @@ export class LocalLanes {
   /** A lane that joins; it gets its share when it and the others have seen one another. */
   async join(name: string): Promise<void> {
     const lane = new Lane({
-      lane: { incarnation: newId(random), unit: newId(random), name, address: name, release: "" },
+      lane: {
+        incarnation: newId(random),
+        unit: newId(random),
+        name,
+        address: name,
+        release: "",
+        database: null,
+      },
       predecessor: null,
       identity: this.identity,
       store: this.#store,

@@ -42,6 +42,8 @@ export interface LaneCard {
   readonly owned: readonly OwnedPartition[];
   /** What was acknowledged by others, in partitions that nobody serves since. */
   readonly witnessed: readonly OwnedPartition[];
+  /** Which database the lane writes to; null where that is not known. */
+  readonly database: string | null;
 }
 
 /** One slot of the roster that is, or was, a lane's. */
@@ -79,6 +81,7 @@ type Packed = [
   counter: number,
   owned: number[],
   witnessed: number[],
+  database?: string,
 ];
 
 /** The stored value of a card. */
@@ -97,6 +100,7 @@ export function encodeCard(card: LaneCard): Buffer {
     flat(card.owned),
     flat(card.witnessed),
   ];
+  if (card.database !== null) packed.push(card.database);
   return Buffer.concat([Buffer.of(cardFormat), packr.pack(packed)]);
 }
 
@@ -110,7 +114,7 @@ export function decodeCard(stored: Buffer): LaneCard | null {
   const owned = unflat(packed[10]);
   const witnessed = unflat(packed[11]);
   const lane = { incarnation, unit, name, address, release, format, state, joins };
-  return { ...lane, wallMs, counter, owned, witnessed };
+  return { ...lane, wallMs, counter, owned, witnessed, database: packed[12] ?? null };
 }
 
 /**
@@ -131,6 +135,7 @@ export function unreadCard(slot: number, stored: Buffer): LaneCard {
     counter: checksum(stored).readUIntBE(0, 6),
     owned: [],
     witnessed: [],
+    database: null,
   };
 }
 

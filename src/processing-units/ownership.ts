@@ -8,9 +8,10 @@
 // Invariants (docs/invariants.md):
 //   O1. A lane claims a partition only where nobody holds it who lives: released, or its lane's
 //       heartbeat stood still and its connection is closed, refused, or silent for long.
+//   O3. Lanes of one grid write to one database.
 //   O2. A lane whose wall clock is seconds off the others' claims nothing.
 import type { Clock } from "../base/clock.ts";
-import { failure, ok, type Failure, type Outcome } from "../base/failure.ts";
+import { failed, failure, ok, type Failure, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { TimerHandle, Timers } from "../base/timers.ts";
 import type { GridIdentity } from "../grid/grid-directory.ts";
@@ -33,6 +34,8 @@ export interface LaneIdentity {
   /** Where lanes of other units connect to; null: they cannot. */
   readonly address: string | null;
   readonly release: string;
+  /** Which database it writes to; null where that is not known. */
+  readonly database: string | null;
 }
 
 /** The lane that this one takes the place of, which is known to be dead. */
@@ -113,11 +116,16 @@ export class Ownership {
     return this.#options.clock.monotonicMs() - this.#beatAtMs <= limits.staleReadMsMax;
   }
 
-  /** Takes a slot, and begins to beat. Fails with ROSTER_FULL, or as the store does. */
+  /**
+   * Takes a slot, and begins to beat. Fails with ROSTER_FULL, DATABASE_FOREIGN where living lanes
+   * write to another database, or as the store does.
+   */
   async join(): Promise<Outcome<number>> {
     const { predecessor, clock } = this.#options;
     const known = await readRoster(this.#options.map);
     if (!known.ok) return known;
+    const misfit = this.#databaseMisfit(known.value);
+    if (misfit !== null) return misfit;
     this.#joins = this.#joinsBefore(known.value) + 1;
     // A replacement is expected: its slot, its partitions and its neighbours are known.
     if (predecessor !== null && joinDelayMs(this.#joins) === 0) this.#state = "ready";
@@ -438,6 +446,20 @@ export class Ownership {
     return Math.abs(this.#clockOffsetMs()) <= limits.clockOffsetMsMax;
   }
 
+  /** Lanes that write to another database would each write a part of the partitions there. */
+  #databaseMisfit(entries: readonly RosterEntry[]): Outcome<never> | null {
+    const { lane, clock } = this.#options;
+    const nowMs = clock.wallMs();
+    for (const { card } of entries) {
+      const isThere = card.state !== "left" && nowMs - card.wallMs < limits.clockOffsetMsMax;
+      if (!isThere || card.database === null || lane.database === null) continue;
+      if (card.database === lane.database) continue;
+      const message = `${card.name} serves this grid and writes to another database`;
+      return failed("DATABASE_FOREIGN", `${message}; give --database the same, or stop that unit`);
+    }
+    return null;
+  }
+
   #joinsBefore(entries: readonly RosterEntry[]): number {
     const { lane, clock } = this.#options;
     const nowMs = clock.wallMs();
@@ -458,6 +480,7 @@ export class Ownership {
       name: lane.name,
       address: lane.address,
       release: lane.release,
+      database: lane.database,
       format: formatVersion,
       state: this.#state,
       joins: this.#joins,

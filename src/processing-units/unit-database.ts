@@ -6,6 +6,8 @@
 //   G1. A grid is made only where the store holds none and the database knows of none.
 import type { Logger } from "pino";
 import { failed, ok, type Outcome } from "../base/failure.ts";
+import { newId } from "../base/ids.ts";
+import { systemRandom } from "../base/random.ts";
 import { systemTimers } from "../base/timers.ts";
 import {
   parseDatabaseUrl,
@@ -20,6 +22,8 @@ import {
 import { OpenDatabase, type TableTotals } from "../data-pump/open-database.ts";
 import type { Table } from "../data-pump/table.ts";
 import type { GridIdentity } from "../grid/grid-directory.ts";
+
+const makeId = () => newId(systemRandom());
 
 export class UnitDatabase {
   /** Where lanes connect to; null: there is no database. */
@@ -110,6 +114,11 @@ export class UnitDatabase {
   async secret(name: string, make: () => string): Promise<string | null> {
     const kept = await this.#open?.secret(name, make);
     return kept?.ok === true ? kept.value : null;
+  }
+
+  /** Which database this is, for other units of the grid; null while it does not answer. */
+  id(): Promise<string | null> {
+    return this.#open === null ? Promise.resolve("none") : this.secret("database-id", makeId);
   }
 
   /** Rows of a table and the sum of a column; null where there is no database to ask. */

@@ -194,7 +194,8 @@ async function start(options: UnitOptions, acquired: Acquired): Promise<Outcome<
   const embedded = address.value.engine === "hazelcast" ? null : store;
   if (embedded === null) await store.close();
   const peers = { ...options.peers, token: token.value };
-  const parts = { embedded, identity, database, source, acceptor, log, peers };
+  const databaseId = await database.id();
+  const parts = { embedded, identity, database, databaseId, source, acceptor, log, peers };
   const pool = newPool(options, parts);
   const unit = new Unit({ acceptor, identity, database, pool, acquired });
   const started = await pool.start();
@@ -227,6 +228,7 @@ function newPool(
     readonly embedded: Store | null;
     readonly identity: GridIdentity;
     readonly database: UnitDatabase;
+    readonly databaseId: string | null;
     readonly source: ApplicationSource;
     readonly acceptor: Acceptor;
     readonly log: Logger;
@@ -251,6 +253,7 @@ function newPool(
           unit,
           name: `lane ${String(number)} of ${host}:${String(parts.acceptor.port)}`,
           release: options.release,
+          database: parts.databaseId,
         },
         predecessor,
         peers: parts.peers,

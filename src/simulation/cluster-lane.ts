@@ -104,7 +104,7 @@ export class ClusterLane {
     this.#pump = new WatchedPump(pump, world.oracle);
     const endpoint = network.endpoint(this.process, address);
     this.lane = new Lane({
-      lane: { incarnation, unit, name, address, release: "simulated" },
+      lane: { incarnation, unit, name, address, release: "simulated", database: null },
       predecessor,
       identity,
       store: this.#tap,

@@ -72,14 +72,16 @@ test("G1: a new grid waits for a database that is away, and is made when it answ
   await startRightly();
 });
 
-test("a folder in use is left to who uses it, and so is an address", async () => {
+test("a second unit takes part, unless it writes elsewhere; an address in use is left", async () => {
   await startRightly(async (unit) => {
-    const inUse = refusal(1, /uses the data folder .*stop it, or choose another/);
-    expect(await start("--data", data, "--database", address)).toEqual(inUse);
-    const holder = String(unit.process.pid);
-    expect((await start("--data", data)).stderr).toContain(`process ${holder} uses`);
+    const elsewhere = refusal(1, /writes to another database.*give --database the same/);
+    expect(await start("--data", data, "--database", "none:")).toEqual(elsewhere);
     const port = ["--port", new URL(unit.url).port, "--data", join(folder, "other")];
     expect(await start(...port)).toEqual(refusal(1, /is in use; .*choose --port/));
+    const second = await startUnit(...common, "--data", data, "--database", address);
+    await until("all partitions serve", () => notReady(second.url));
+    second.process.signal("SIGTERM");
+    expect(await second.process.ended).toEqual({ code: 0, signal: null });
     await until("all partitions serve", () => notReady(unit.url));
   });
 });
@@ -96,7 +98,7 @@ test("a port of somebody else is not waited for", async () => {
 test("a data folder that cannot be one", async () => {
   const file = join(folder, "file");
   writeFileSync(file, "a file where a folder should be");
-  const refused = refusal(1, /cannot use the data folder .*choose a data folder/);
+  const refused = refusal(1, /cannot open the store in .*choose a folder that can be written/);
   expect(await start("--data", file, "--database", "none:")).toEqual(refused);
 });
 

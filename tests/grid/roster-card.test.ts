@@ -31,6 +31,7 @@ const card: fc.Arbitrary<LaneCard> = fc.record({
   name: text,
   address: fc.option(text),
   release: text,
+  database: fc.option(text),
   format: fc.nat(0xffff),
   state: fc.constantFrom("joining", "ready", "leaving", "left"),
   joins: fc.nat(1000),
@@ -63,7 +64,7 @@ test("any card survives, as one format byte and a plain msgpack list", () => {
       expect(decodeCard(stored)).toEqual(one);
       expect(stored[0]).toBe(1);
       const fields = readPlain(stored.subarray(1)) as unknown[];
-      expect(fields).toHaveLength(12);
+      expect(fields).toHaveLength(one.database === null ? 12 : 13);
       expect(fields[0]).toBe(one.incarnation);
       expect(fields[10]).toHaveLength(3 * one.owned.length);
     }),
@@ -72,11 +73,11 @@ test("any card survives, as one format byte and a plain msgpack list", () => {
 });
 
 test("fields that a later version added at the end do no harm", () => {
-  const one = laneCard({ incarnation: "a" });
+  const one = laneCard({ incarnation: "a", database: "d" });
   const stored = encodeCard(one);
-  expect(stored[1]).toBe(0x9c); // a list of 12
+  expect(stored[1]).toBe(0x9d); // a list of 13
   const longer = Buffer.concat([stored, Buffer.of(0xc3)]);
-  longer[1] = 0x9d;
+  longer[1] = 0x9e;
   expect(decodeCard(longer)).toEqual(one);
 });
 

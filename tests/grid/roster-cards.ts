@@ -14,6 +14,7 @@ export function laneCard(fields: Partial<LaneCard> & { incarnation: string }): L
     counter: 0,
     owned: [],
     witnessed: [],
+    database: null,
     ...fields,
   };
 }

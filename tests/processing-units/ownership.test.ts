@@ -42,7 +42,10 @@ class TestLane {
   view: (slot: number) => PeerState = () => open;
   lost: Failure | null = null;
 
-  constructor(name: string, options: { unit?: string; predecessor?: Predecessor } = {}) {
+  constructor(
+    name: string,
+    options: { unit?: string; predecessor?: Predecessor; database?: string } = {},
+  ) {
     this.name = name;
     this.ownership = new Ownership({
       identity,
@@ -52,6 +55,7 @@ class TestLane {
         name,
         address: name,
         release: "test",
+        database: options.database ?? null,
       },
       predecessor: options.predecessor ?? null,
       map: store.map("grid.1"),
@@ -219,4 +223,16 @@ test("O1: a lane that slept until others took its slot is told to end", async ()
   await pass(settleMs);
   expect(b.lost).toMatchObject({ code: "NOT_OWNER" });
   expect(a.lost).toBeNull();
+});
+
+test("O3: a lane that writes to another database than those that live is refused", async () => {
+  const first = new TestLane("a", { database: "one" });
+  await join(first);
+  await pass(settleMs);
+  const joining = new TestLane("b", { database: "two" }).ownership.join();
+  await pass(50);
+  expect(await joining).toMatchObject({ ok: false, failure: { code: "DATABASE_FOREIGN" } });
+  first.process.kill();
+  await pass(limits.clockOffsetMsMax);
+  await join(new TestLane("b", { database: "two" })); // nobody is left who would mind
 });

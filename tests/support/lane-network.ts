@@ -34,7 +34,7 @@ export class LaneNetwork {
   add({ name, store, listener }: NetworkedLane): Lane {
     const incarnation = newId(systemRandom());
     const lane = new Lane({
-      lane: { incarnation, unit: name, name, address: name, release: "test" },
+      lane: { incarnation, unit: name, name, address: name, release: "test", database: null },
       predecessor: null,
       identity: this.#identity,
       store,

@@ -154,7 +154,7 @@ export class FaultLanes {
     const door = unwrap(listening);
     const unit = `${name} ${incarnation}`;
     const lane: Lane = new Lane({
-      lane: { incarnation, unit, name: unit, address: door.url, release: "test" },
+      lane: { incarnation, unit, name: unit, address: door.url, release: "test", database: null },
       predecessor: null,
       identity,
       store,
