@@ -14,6 +14,7 @@ const serviceSchema = Type.Object({
   entrypoint: Type.Optional(Type.Array(Type.String())),
   command: Type.Optional(Type.Array(Type.String())),
   environment: Type.Optional(Type.Record(Type.String(), Type.String())),
+  dns_opt: Type.Optional(Type.Array(Type.String())),
   networks: Type.Optional(Type.Array(Type.String())),
   ports: Type.Optional(Type.Array(Type.String())),
   volumes: Type.Optional(Type.Array(Type.String())),

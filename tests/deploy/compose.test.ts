@@ -17,6 +17,8 @@ import { composeText, readComposeFile, type ComposeService } from "./compose-fil
 const compose = readComposeFile();
 const memberNames = ["grid-1", "grid-2", "grid-3"];
 const port = 7070;
+/** As many units as have a port of their own. */
+const unitsMost = 10;
 
 function read(path: string): string {
   return readFileSync(`${repositoryRoot}${path}`, "utf8");
@@ -30,8 +32,8 @@ function service(name: string): ComposeService {
 function settingsOf(name: string, expectedCommand: string): Settings {
   const [command, ...flags] = service(name).command ?? [];
   expect(command).toBe(expectedCommand);
-  const names: SettingName[] = ["lanes", "host", "port", "advertise", "store", "database"];
-  names.push("databasePasswordFile", "targets", "rate", "data");
+  const names: SettingName[] = ["lanes", "host", "port", "advertise", "peerHost", "store"];
+  names.push("database", "databasePasswordFile", "targets", "rate", "data");
   const parser = withSettings(new Command().exitOverride(), names);
   return parser.parse(flags, { from: "user" }).opts<Settings>();
 }
@@ -64,11 +66,12 @@ test("images have exact versions, and each is the version that the code was made
   expect(`hazelcast/hazelcast:${String(jar)}`).toBe(member);
 });
 
-test("only the unit's one port is published, and only on the loopback interface", () => {
+test("only one port of each unit is published, and only on the loopback interface", () => {
   const published = Object.entries(compose.services).flatMap(([name, { ports = [] }]) =>
     ports.map((text) => `${name} ${text}`),
   );
-  expect(published).toEqual([`unit 127.0.0.1:${port}:${port}`]);
+  // A range: the first unit has its first port, as a rule.
+  expect(published).toEqual([`unit 127.0.0.1:${port}-${port + unitsMost - 1}:${port}`]);
   expect(unit.port).toBe(port);
   expect(unit.host).toBe("0.0.0.0");
   expect(dockerfile).toMatch(new RegExp(`^EXPOSE ${port}$`, "m"));
@@ -166,6 +169,17 @@ test("whoever is asked to stop has the time that it may take", () => {
   const unitMs = drainAnswersMsMax + drainPumpMsMax + laneEndMsMax;
   expect(graceMs("unit")).toBeGreaterThan(unitMs);
   expect(graceMs("exchange")).toBeGreaterThan(limits.noticeGiveUpMs + limits.noticeAnswerMsMax);
+});
+
+test("any number of units: each listens for the others, and shares nothing that one must own", () => {
+  // Advertised is then the machine's name, and compose gives each container one that others find.
+  expect(unit.peerHost).toBe("0.0.0.0");
+  expect(service("unit").hostname).toBeUndefined();
+  expect(unit.lanes * unitsMost).toBeLessThanOrEqual(limits.rosterSlotsMax);
+  // What waits for one of them to be found may not wait for long.
+  for (const name of [...memberNames, "unit", "exchange"]) {
+    expect(service(name).dns_opt).toEqual(["timeout:2", "attempts:1"]);
+  }
 });
 
 test("the exchange asks the unit where the unit says that it is", () => {
