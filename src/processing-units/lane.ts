@@ -221,12 +221,9 @@ export class Lane {
 
   /** Partitions that lanes of other units have, as the roster said last. */
   elsewhere(): PartitionElsewhere[] {
-    const others = this.#ownership.entries.filter(
-      ({ card }) => card.unit !== this.#options.lane.unit,
-    );
-    return others.flatMap(({ card: { name, owned } }) =>
-      owned.map(({ partition, epoch }) => ({ partition, epoch, lane: name })),
-    );
+    const { unit } = this.#options.lane;
+    const others = this.#ownership.entries.filter(({ card }) => card.unit !== unit);
+    return others.flatMap(({ card }) => card.owned.map((one) => ({ ...one, lane: card.name })));
   }
 
   /** This lane among all lanes of the grid. */
