@@ -40,7 +40,7 @@ export interface CommandSenderOptions {
   readonly timers: Timers;
   /** Gives a command to the lane in that slot, which may be this one; settles once. */
   deliver(slot: number, command: SentCommand, origin: CommandOrigin, settle: Settle): void;
-  /** Why the owner cannot be reached although it lives; null: it can, or is about to be replaced. */
+  /** Why the owner cannot be reached although it lives; null: it can, or will be replaced. */
   unreachable(slot: number): Failure | null;
 }
 

@@ -30,7 +30,8 @@ import { Edge } from "./edge.ts";
 import { openLog } from "./lane-log.ts";
 import { LaneMonitor } from "./lane-monitor.ts";
 import type { LaneEnd, LaneTask, MessageFromLane, MessageToLane } from "./lane-protocol.ts";
-import { Lane, type LaneListener } from "./lane.ts";
+import type { LaneListener } from "./lane-options.ts";
+import { Lane } from "./lane.ts";
 import type { Respond } from "./partition-request.ts";
 import { loadApplication, tablesOf } from "./load-application.ts";
 

@@ -7,67 +7,30 @@
 //   E1. Every command is answered exactly once, at its deadline at the latest.
 //   E2. At a limit the answer is OVERLOADED, at once; nothing is dropped in silence.
 import { assert } from "../base/assert.ts";
-import type { Clock } from "../base/clock.ts";
 import { failed, failure, type Failure, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import { partitionOf } from "../base/murmur3.ts";
-import type { Random } from "../base/random.ts";
-import { withDeadline, type TimerHandle, type Timers } from "../base/timers.ts";
-import type { Pump } from "../data-pump/pump.ts";
-import type { CheckpointSizes } from "../grid/checkpointer.ts";
-import type { GridIdentity } from "../grid/grid-directory.ts";
+import { withDeadline, type TimerHandle } from "../base/timers.ts";
 import { generationMapName } from "../grid/grid-keys.ts";
 import type { Value } from "../grid/log-record.ts";
 import type { ChainedRecord } from "../grid/partition-log.ts";
 import type { OwnedPartition } from "../grid/roster-card.ts";
-import type { ByteMap, Store } from "../grid/store.ts";
+import type { ByteMap } from "../grid/store.ts";
 import type { FrameLink } from "../messaging-grid/frame-link.ts";
 import type { CommandOrigin, CommandRequest, Notice } from "../messaging-grid/frames.ts";
 import type { Hello } from "../messaging-grid/hello.ts";
 import { Messenger } from "../messaging-grid/messenger.ts";
 import { OwnerTable } from "../messaging-grid/owner-table.ts";
 import { PeerLinks } from "../messaging-grid/peer-links.ts";
-import type { Application, Entry, Space } from "./application.ts";
+import type { Entry, Space } from "./application.ts";
 import { CommandSender, type SentCommand } from "./command-sender.ts";
 import type { SubmitOptions } from "./edge-context.ts";
 import { GoneSenders } from "./gone-senders.ts";
-import { Ownership, type LaneIdentity, type Predecessor } from "./ownership.ts";
+import type { LaneOptions } from "./lane-options.ts";
+import { Ownership } from "./ownership.ts";
 import type { Respond } from "./partition-request.ts";
 import { Partition } from "./partition.ts";
 import type { LaneGridStatus, PartitionElsewhere, PartitionStatus } from "./unit-status.ts";
-
-/** What happens in a lane, for its log and its supervisor. */
-export interface LaneListener {
-  serving(partition: number, epoch: number): void;
-  /** `halted`: it stays so until a person has looked; else it opens again, or another has it. */
-  stopped(partition: number, reason: Failure, halted: boolean): void;
-  released(partition: number, epoch: number): void;
-  /** Others took this lane for dead, and have its slot: it must end. */
-  lost(reason: Failure): void;
-  /** A command came from another lane; what is returned answers it. */
-  received(peer: number, request: CommandRequest, respond: Respond): Respond;
-}
-
-export interface LaneOptions {
-  readonly lane: LaneIdentity;
-  /** A lane that is known to be dead, whose place this one takes. */
-  readonly predecessor: Predecessor | null;
-  readonly identity: GridIdentity;
-  readonly store: Store;
-  readonly application: Application;
-  /** null: there is no database. */
-  readonly pump: Pump | null;
-  /** What all partitions together may take in the grid, each its share of it. */
-  readonly gridBytesMax: number;
-  /** When a checkpoint is worth it; left out: as limits.ts says. */
-  readonly checkpointSizes?: CheckpointSizes;
-  readonly clock: Clock;
-  readonly timers: Timers;
-  readonly random: Random;
-  readonly listener: LaneListener;
-  /** A link to the lane of another unit that is called `wanted`. */
-  connect(address: string, hello: Hello, wanted: string): Promise<Outcome<FrameLink>>;
-}
 
 export interface LaneCounts {
   /** Commands that entered the grid in this lane. */

@@ -325,7 +325,7 @@ export class Ownership {
     this.#witnessed = this.#witnessed.filter((witness) => !this.#isTakenUp(witness));
   }
 
-  /** Somebody serves it, and has acknowledged more: what was known of it before says nothing new. */
+  /** Somebody serves it and has acknowledged more: what was known of it says nothing new. */
   #isTakenUp({ partition, epoch, acknowledged }: OwnedPartition): boolean {
     const serves = (one: OwnedPartition): boolean =>
       one.partition === partition && one.epoch > epoch && one.acknowledged > acknowledged;

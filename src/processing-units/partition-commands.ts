@@ -108,8 +108,11 @@ export class PartitionCommands {
     const tx = { partition, timeMs, memory: this.#state.memory, random };
     const ran = runCommand(request.command, command, request.input, tx);
     if (!ran.ok) this.#answer(request, ran);
-    else if (ran.value.changes.length === 0) this.#answer(request, ok(ran.value.answer));
-    else if (this.#options.isFull()) this.#answer(request, gridFull);
+    // Under a client's key what changed nothing is kept, too: an earlier try of it, late on its
+    // way, must not change something after this answer.
+    else if (ran.value.changes.length === 0 && request.idempotencyKey === null) {
+      this.#answer(request, ok(ran.value.answer));
+    } else if (this.#options.isFull()) this.#answer(request, gridFull);
     else this.#keep(request, ran.value, timeMs);
   }
 

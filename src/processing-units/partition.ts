@@ -184,8 +184,9 @@ export class Partition {
   }
 
   /**
-   * Hands the partition over: makes a checkpoint where one is worth it, then runs nothing more, journals what ran, releases. The end of it is
-   * `released`, or `stopped` where somebody else was first. One that is halted stays so.
+   * Hands the partition over: makes a checkpoint where one is worth it, then runs nothing more,
+   * journals what ran, releases. The end of it is `released`, or `stopped` where somebody else was
+   * first. One that is halted stays so.
    */
   leave(): void {
     if (this.#phase === "serving") {

@@ -5,6 +5,7 @@
 import { unwrap, type Failure, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
+import type { Database } from "../data-pump/database.ts";
 import { Pump, type PumpOptions, type PumpSource } from "../data-pump/pump.ts";
 import type { CheckpointSizes } from "../grid/checkpointer.ts";
 import type { Value } from "../grid/log-record.ts";
@@ -12,7 +13,8 @@ import type { ChainedRecord } from "../grid/partition-log.ts";
 import type { CommandRequest } from "../messaging-grid/frames.ts";
 import { space, type Entry } from "../processing-units/application.ts";
 import type { SubmitOptions } from "../processing-units/edge-context.ts";
-import { Lane, type LaneListener } from "../processing-units/lane.ts";
+import type { LaneListener } from "../processing-units/lane-options.ts";
+import { Lane } from "../processing-units/lane.ts";
 import { tablesOf } from "../processing-units/load-application.ts";
 import type { Predecessor } from "../processing-units/ownership.ts";
 import type { Respond } from "../processing-units/partition-request.ts";
@@ -88,7 +90,7 @@ export class ClusterLane {
       nowMs: () => time.nowMs,
     });
     const pump: PumpOptions = {
-      database: database.connect(this.process),
+      database: this.#watchedDatabase(database.connect(this.process)),
       identity,
       spaces: tablesOf(workload.application),
       clock,
@@ -210,6 +212,9 @@ export class ClusterLane {
     return {
       serving: (partition, epoch) => {
         diary.note(partition, () => `${this.title} serves under ${String(epoch)}`);
+        if (oracle.logs[partition]?.isTakenOver(epoch) === true) {
+          probes.reached("take-over without a release");
+        }
         oracle.loaded(partition, epoch, (name) => this.#entries(name));
       },
       stopped: (partition, reason, halted) => {
@@ -226,6 +231,20 @@ export class ClusterLane {
         this.#die(reason);
       },
       received: (_peer, request, respond) => this.#received(request, respond),
+    };
+  }
+
+  #watchedDatabase(database: Database): Database {
+    return {
+      claim: (generation, claims) => database.claim(generation, claims),
+      read: (partitions) => database.read(partitions),
+      write: async (transaction) => {
+        const outcome = await database.write(transaction);
+        const isUnknown = !outcome.ok && outcome.failure.kind === "unknown";
+        if (isUnknown) this.#options.world.probes.reached("commit of unknown outcome");
+        return outcome;
+      },
+      close: () => database.close(),
     };
   }
 

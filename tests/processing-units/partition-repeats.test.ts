@@ -258,3 +258,14 @@ test("P5, P7: after an hour, three take-overs and a checkpoint a repeat has no e
   expect(await sent(last, "k", 3)).toBe("value 2");
   expect(last.entries("counts")).toContainEqual(["a", { count: 2 }]);
 });
+
+test("P7: what changed nothing under a client's key is known, too: an earlier try changes nothing", async () => {
+  const grid = await newPartitionGrid();
+  const { partition, served } = openPartition(grid);
+  await served;
+  const read = () => run(partition, "read", { key: "a" }, { idempotencyKey: "k" });
+  expect(code(await read())).toBe("value 0");
+  await add(partition, 1);
+  expect(code(await read())).toBe("value 0");
+  expect(await count(partition)).toBe("value 1");
+});

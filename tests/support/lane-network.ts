@@ -10,7 +10,8 @@ import type { GridIdentity } from "../../src/grid/grid-directory.ts";
 import type { Store } from "../../src/grid/store.ts";
 import { PortLink } from "../../src/messaging-grid/port-link.ts";
 import type { Application } from "../../src/processing-units/application.ts";
-import { Lane, type LaneListener } from "../../src/processing-units/lane.ts";
+import type { LaneListener } from "../../src/processing-units/lane-options.ts";
+import { Lane } from "../../src/processing-units/lane.ts";
 
 export interface NetworkedLane {
   readonly name: string;
