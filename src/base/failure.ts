@@ -69,6 +69,7 @@ export const failureKinds = {
   RESPONSE_MALFORMED: "unknown",
   LANE_FAILED: "terminal",
   EXCHANGE_FAILED: "terminal",
+  SIMULATION_FAILED: "terminal",
 } as const satisfies Record<string, FailureKind>;
 
 export type FailureCode = keyof typeof failureKinds;

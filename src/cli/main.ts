@@ -7,6 +7,7 @@ import packageJson from "../../package.json" with { type: "json" };
 import { demo } from "./demo.ts";
 import { exchange } from "./exchange.ts";
 import { withSettings, type Settings } from "./settings.ts";
+import { simulate } from "./simulate.ts";
 import { unit } from "./unit.ts";
 
 const exitFailed = 1;
@@ -62,6 +63,12 @@ function program(): Command {
     "data",
     "json",
   ]).action((settings: Settings) => exchange(settings));
+  withSettings(
+    root
+      .command("simulate")
+      .description("whole clusters in virtual time, with all that goes wrong"),
+    ["seeds", "from", "workload"],
+  ).action((settings: Settings) => simulate(settings));
   return root;
 }
 

@@ -5,6 +5,10 @@ import { join } from "node:path";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { limits } from "../base/limits.ts";
 
+/** What the clients of a simulated cluster may do. */
+const workloadNames = ["register", "transfer"] as const;
+export type WorkloadName = (typeof workloadNames)[number];
+
 export interface Settings {
   readonly store?: string;
   readonly database?: string;
@@ -20,6 +24,9 @@ export interface Settings {
   readonly campaigns?: string;
   readonly targets: readonly string[];
   readonly seed: number;
+  readonly seeds: number;
+  readonly from: number;
+  readonly workload: WorkloadName;
   readonly rate: number;
   /** Milliseconds. */
   readonly for?: number;
@@ -163,6 +170,18 @@ const options: Readonly<Record<SettingName, () => Option>> = {
     setting("SEED", "--seed <n>", "decides users, sites, prices and arrivals")
       .argParser(wholeNumber(0, 0xffff_ffff))
       .default(1),
+  seeds: () =>
+    setting("SEEDS", "--seeds <n>", "runs, each with a seed of its own")
+      .argParser(wholeNumber(1, 0xffff_ffff))
+      .default(1000),
+  from: () =>
+    setting("FROM", "--from <n>", "the first seed; the others follow it")
+      .argParser(wholeNumber(0, 0xffff_ffff))
+      .default(1),
+  workload: () =>
+    setting("WORKLOAD", "--workload <name>", "what clients do")
+      .choices(workloadNames)
+      .default("register"),
   rate: () =>
     setting("RATE", "--rate <n>", "bid requests a second, whatever the answers do")
       .argParser(wholeNumber(1, 200_000))

@@ -29,6 +29,14 @@ interface Try {
   readonly settle: (outcome: Outcome<Value>) => void;
 }
 
+/** How an operation is taken to its end. */
+interface Course {
+  readonly then: (end: OperationEnd) => void;
+  /** The lane for the next try; null: there is none at the moment. */
+  readonly choose: () => ClusterLane | null;
+  readonly triesMax: number;
+}
+
 export interface ClusterClientsOptions {
   readonly world: ClusterWorld;
   readonly random: Random;
@@ -81,11 +89,11 @@ export class ClusterClients {
     }
   }
 
-  /** One operation by its own client, with patience; what became of it. */
+  /** One operation at one lane, until it is answered. */
   ask(operation: ClientOperation, lane: ClusterLane): Promise<OperationEnd> {
     return new Promise((resolve) => {
       const options = { read: operation.read, deadlineMs: 5000 };
-      this.#run(operation, options, resolve, () => lane);
+      this.#run(operation, options, { then: resolve, choose: () => lane, triesMax: Infinity });
     });
   }
 
@@ -99,8 +107,10 @@ export class ClusterClients {
     world.time.after(random.fraction() * 2 * world.workload.thinkMs, () => {
       if (this.#stopped) return;
       const operation = world.workload.next(client, random);
-      this.#run(operation, this.#draw(operation), (end) => {
-        this.#live(end.kind === "unknown" ? this.#names++ : client);
+      this.#run(operation, this.#draw(operation), {
+        then: (end) => this.#live(end.kind === "unknown" ? this.#names++ : client),
+        choose: () => this.#anyLane(),
+        triesMax,
       });
     });
   }
@@ -114,12 +124,7 @@ export class ClusterClients {
     return { deadlineMs, ...key, ...ack };
   }
 
-  #run(
-    operation: ClientOperation,
-    options: SubmitOptions,
-    then: (end: OperationEnd) => void,
-    choose: () => ClusterLane | null = () => this.#anyLane(),
-  ): void {
+  #run(operation: ClientOperation, options: SubmitOptions, course: Course): void {
     const { world, random } = this.#options;
     const { time } = world;
     const calledMs = time.nowMs;
@@ -131,15 +136,15 @@ export class ClusterClients {
       this.#active--;
       this.#judge(operation, what);
       operation.ended(what, calledMs, time.nowMs);
-      then(what);
+      course.then(what);
     };
     const again = (): void => {
-      if (tries >= triesMax) end({ kind: maybe ? "unknown" : "denied" });
+      if (tries >= course.triesMax) end({ kind: maybe ? "unknown" : "denied" });
       else time.after(random.fraction() * 100, once);
     };
     const once = (): void => {
       tries++;
-      const lane = choose();
+      const lane = course.choose();
       if (lane === null) {
         again();
         return;
@@ -149,11 +154,11 @@ export class ClusterClients {
         if (outcome.ok) {
           if (wasThere) world.probes.reached("key found its reply in another lane");
           this.#answered++;
-          end({
-            kind: "answered",
-            answer: outcome.value,
-            acknowledged: options.ack !== "memory",
-          });
+          const answer = outcome.value;
+          // An answer without effect is not kept: a try before it may still arrive, and have one.
+          const isOpen = maybe && operation.changes && operation.effectOf(answer) === null;
+          const acknowledged = options.ack !== "memory";
+          end(isOpen ? { kind: "unknown" } : { kind: "answered", answer, acknowledged });
           return;
         }
         const { kind, code } = outcome.failure;
@@ -179,14 +184,14 @@ export class ClusterClients {
     options: SubmitOptions,
     done: (outcome: Outcome<Value>) => void,
   ): void {
-    const { time, diary } = this.#options.world;
+    const { time, diary, oracle } = this.#options.world;
     const holder: { patience: TimerHandle | null } = { patience: null };
     const one: Try = {
       lane,
       settle: (outcome) => {
         if (!this.#tries.delete(one)) return; // given up before, or the lane died
         holder.patience?.cancel();
-        diary.note(null, () => {
+        diary.note(oracle.partitionOf(operation.key), () => {
           const what = outcome.ok ? JSON.stringify(outcome.value) : outcome.failure.code;
           return `${lane.title} answers ${describe(operation)}: ${what}`;
         });
@@ -202,12 +207,13 @@ export class ClusterClients {
 
   #judge(operation: ClientOperation, end: OperationEnd): void {
     const { oracle } = this.#options.world;
-    if (end.kind === "denied" && operation.effect !== null) oracle.denied(operation.effect);
+    if (end.kind === "denied" && operation.effect !== null)
+      oracle.denied(operation.key, operation.effect);
     if (end.kind !== "answered" || !end.acknowledged) return;
     const effect = operation.effectOf(end.answer);
-    if (effect !== null) oracle.promised(effect);
-    else if (operation.effect !== null) oracle.denied(operation.effect);
-    for (const shown of operation.shownBy(end.answer)) oracle.shown(shown);
+    if (effect !== null) oracle.promised(operation.key, effect);
+    else if (operation.effect !== null) oracle.denied(operation.key, operation.effect);
+    for (const shown of operation.shownBy(end.answer)) oracle.shown(operation.key, shown);
   }
 }
 

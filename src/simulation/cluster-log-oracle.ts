@@ -105,6 +105,11 @@ export class ClusterLogOracle {
     }
   }
 
+  /** True where the owner before did not hand over. */
+  isTakenOver(epoch: number): boolean {
+    return epoch > 1 && this.#records[epoch - 1]?.type !== "release";
+  }
+
   /** True where nothing behind `epoch` is known yet: then the fold is what its owner loaded. */
   isNewest(epoch: number): boolean {
     return this.#records.length === epoch + 1;

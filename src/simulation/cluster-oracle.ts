@@ -6,6 +6,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { must } from "../base/assert.ts";
 import type { Failure, FailureCode } from "../base/failure.ts";
+import { partitionOf } from "../base/murmur3.ts";
 import type { GridIdentity } from "../grid/grid-directory.ts";
 import type { Value } from "../grid/log-record.ts";
 import type { ChainedRecord } from "../grid/partition-log.ts";
@@ -144,23 +145,28 @@ export class ClusterOracle {
   }
 
   /** A client was told that this happened: it is journaled now. */
-  promised(effect: string): void {
+  promised(key: string, effect: string): void {
     this.#promises++;
     if (this.#effects.has(effect)) return;
-    this.violate(null, `${effect} was answered, and is in no log`);
+    this.violate(this.partitionOf(key), `${effect} was answered, and is in no log`);
   }
 
   /** A client was shown this: it is journaled now. */
-  shown(effect: string): void {
+  shown(key: string, effect: string): void {
     if (this.#effects.has(effect)) return;
-    this.violate(null, `${effect} was read, and is in no log`);
+    this.violate(this.partitionOf(key), `${effect} was read, and is in no log`);
   }
 
   /** A client was told that this did not happen, and never will. */
-  denied(effect: string): void {
+  denied(key: string, effect: string): void {
     this.#denied.add(effect);
     const where = this.#effects.get(effect);
-    if (where !== undefined) this.violate(null, `${effect} was denied, and is ${where}`);
+    if (where === undefined) return;
+    this.violate(this.partitionOf(key), `${effect} was denied, and is ${where}`);
+  }
+
+  partitionOf(key: string): number {
+    return partitionOf(key, this.logs.length);
   }
 
   audit(when: string): void {
