@@ -23,7 +23,9 @@ import {
 import { finishLeft, trimAnswered, trimTo, type TrimPhase } from "./checkpoint-trim.ts";
 import { calling, confirmHead, moveHead, readHead } from "./checkpoint-moves.ts";
 import { checkpointsOfEpochMax, segmentKey, segmentsOfCheckpointMax } from "./grid-keys.ts";
-import { decodeHead, type CheckpointBody, type SegmentName } from "./log-record.ts";
+import { decodeHead, encodeSegment, type CheckpointBody, type SegmentName } from "./log-record.ts";
+import type { LogRules } from "./log-rules.ts";
+import type { CheckpointMemory } from "./checkpoint-memory.ts";
 import type { Definite } from "./log-moves.ts";
 import { answerWrite, startWrite, writeCall } from "./log-write.ts";
 
@@ -77,19 +79,43 @@ export function isLastRound({ phase }: CheckpointState): boolean {
   return "attempt" in phase && phase.attempt.round >= roundsMax;
 }
 
-/** What the record says that has its turn in the log. */
-export function checkpointParts(
+/**
+ * What a checkpoint record says but for its batch, as it leaves; null where what changed meanwhile
+ * is more than `deltaBytesMax`.
+ */
+export function composeCheckpoint(
   state: CheckpointState,
-): Pick<CheckpointBody, "number" | "segments" | "trimmedTo"> {
+  memory: CheckpointMemory,
+  deltaBytesMax: number,
+): Pick<CheckpointBody, "number" | "segments" | "delta" | "trimmedTo"> | null {
   const { phase, trimmedTo, config } = state;
   assert(phase.name === "append", "a checkpoint's record has its turn");
-  const { number, shared, segments } = phase.attempt;
-  const inOrder = config.rules.laterSegmentsWin;
-  return {
-    number,
-    segments: inOrder ? [...shared, ...segments] : [...segments, ...shared], // K1
-    trimmedTo,
-  };
+  const delta = memory.delta(deltaBytesMax);
+  if (delta === null) return null;
+  if (!config.rules.dirtyFromEncoding) memory.beginRound(false);
+  const { number } = phase.attempt;
+  const segments = segmentsOf(phase.attempt, config.rules);
+  return { number, segments, delta: config.rules.carryDelta ? delta : [], trimmedTo };
+}
+
+/** Encodes what an `encode` asks for; `position` is that of the last durable record. */
+export function encodeNext(
+  memory: CheckpointMemory,
+  position: number,
+  sizes: { readonly segmentBytes: number; readonly deltaBytesMax: number },
+): CheckpointEvent {
+  const changes = memory.slice(sizes.segmentBytes);
+  if (changes.length > 0) {
+    return { kind: "slice", value: encodeSegment(changes), encodedAt: position };
+  }
+  // What changes until the record leaves has its room, too.
+  return { kind: "sliced", fits: memory.delta(sizes.deltaBytesMax / 2) !== null };
+}
+
+/** K1: of those that name the same key, the later one wins. */
+function segmentsOf(attempt: CheckpointAttempt, rules: LogRules): readonly SegmentName[] {
+  const { shared, segments } = attempt;
+  return rules.laterSegmentsWin ? [...shared, ...segments] : [...segments, ...shared];
 }
 
 const appendIt: CheckpointOutput = { kind: "append" };
@@ -160,7 +186,7 @@ function giveUp(state: CheckpointState, attempt: CheckpointAttempt): CheckpointS
 function recordDurable(state: CheckpointState, position: number): CheckpointStep {
   const { phase, base, config } = state;
   assert(phase.name === "append", "a checkpoint's record has its turn");
-  const { segments } = checkpointParts(state);
+  const segments = segmentsOf(phase.attempt, config.rules);
   const garbage = [...state.garbage, ...notIn(base, segments)];
   const settled = { ...state, base: { position, segments }, garbage, isSettled: false };
   const idle = { ...settled, phase: { name: "idle" } as const };

@@ -44,10 +44,10 @@ const noTrim: Trim = { limit: 0, calls: 0 };
 
 /** Moves head to the newest checkpoint, or confirms it, and deletes what no record names. */
 export function finishLeft(state: CheckpointState): CheckpointStep {
-  const { base, head, isSettled, orphans, garbage } = state;
-  const hasWork = base !== null || orphans.length + garbage.length > 0;
-  if (!hasWork || isSettled) return deleteNext(state, noTrim);
-  const to = base?.position ?? head;
+  const { base, head, isSettled } = state;
+  if (base === null) return rest(state); // what is left is deleted after the first checkpoint
+  if (isSettled) return deleteNext(state, noTrim);
+  const to = base.position;
   return to > head ? moveHead(state, to) : confirmHead(state, to); // K6
 }
 
@@ -153,7 +153,7 @@ function probed(
     return probeOrphans(state, orphans, all, trim);
   }
   // The last goes first: whoever must finish this finds what is left by its first segment.
-  const garbage = withoutLive(state, all).reverse();
+  const garbage = all.reverse();
   const next = { epoch, checkpoint: checkpoint + 1 };
   return deleteNext({ ...state, garbage, orphans: [next, ...others] }, trim);
 }

@@ -8,7 +8,13 @@
 import { failure, type Failure, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { TimerHandle, Timers } from "../base/timers.ts";
-import { checkpointParts, isLastRound, mayBegin, stepCheckpoint } from "./checkpoint-machine.ts";
+import {
+  composeCheckpoint,
+  encodeNext,
+  isLastRound,
+  mayBegin,
+  stepCheckpoint,
+} from "./checkpoint-machine.ts";
 import type { CheckpointMemory } from "./checkpoint-memory.ts";
 import {
   initialCheckpointState,
@@ -22,7 +28,7 @@ import {
 } from "./checkpoint-state.ts";
 import { LogBytes } from "./log-bytes.ts";
 import type { Definite } from "./log-moves.ts";
-import { encodeSegment, type SegmentName } from "./log-record.ts";
+import type { SegmentName } from "./log-record.ts";
 import type { LogRules } from "./log-rules.ts";
 import type { LogAnswer } from "./log-write.ts";
 import { callStore, type ChainedRecord, type CheckpointParts } from "./partition-log.ts";
@@ -36,6 +42,8 @@ export interface CheckpointSizes {
   readonly handOverBytesMin: number;
   readonly segmentBytes: number;
   readonly deltaBytesMax: number;
+  /** Live segments that take more than so many times the state are written anew. */
+  readonly sharedTimesMax: number;
 }
 
 const productionSizes: CheckpointSizes = {
@@ -43,6 +51,7 @@ const productionSizes: CheckpointSizes = {
   handOverBytesMin: limits.logReadBytes,
   segmentBytes: limits.segmentBytes,
   deltaBytesMax: limits.checkpointDeltaBytesMax,
+  sharedTimesMax: 2,
 };
 
 export interface CheckpointerOptions {
@@ -212,7 +221,10 @@ export class Checkpointer {
     if (base === null) return true;
     const { bytes } = this.#options.memory();
     const segments = bytes / this.#sizes.segmentBytes;
-    return bytesOf(base.segments) > 2 * bytes || base.segments.length > 64 + 4 * segments;
+    return (
+      bytesOf(base.segments) > this.#sizes.sharedTimesMax * bytes ||
+      base.segments.length > 64 + 4 * segments
+    );
   }
 
   #canTrim({ isSettled, trimmedTo, head }: CheckpointState): boolean {
@@ -287,15 +299,9 @@ export class Checkpointer {
       this.#encodedAt = this.#last;
     }
     // A state too large for so many segments has larger ones.
-    const changes = memory.slice(Math.max(this.#sizes.segmentBytes, memory.bytes / 2048));
-    if (changes.length > 0) {
-      const value = encodeSegment(changes);
-      this.#dispatch({ kind: "slice", value, encodedAt: this.#encodedAt });
-      return;
-    }
-    // What changes until the record leaves has its room, too.
-    const fits = memory.delta(this.#deltaBytesMax(this.#state) / 2) !== null;
-    this.#dispatch({ kind: "sliced", fits });
+    const segmentBytes = Math.max(this.#sizes.segmentBytes, memory.bytes / 2048);
+    const deltaBytesMax = this.#deltaBytesMax(this.#state);
+    this.#dispatch(encodeNext(memory, this.#encodedAt, { segmentBytes, deltaBytesMax }));
   }
 
   #deltaBytesMax(state: CheckpointState): number {
@@ -306,15 +312,9 @@ export class Checkpointer {
   #compose(): CheckpointParts | null {
     const state = this.#state;
     if (this.#closed || state === null) return null;
-    const { rules, memory } = this.#options;
-    const delta = memory().delta(this.#deltaBytesMax(state));
-    if (delta === null) {
-      this.#dispatch({ kind: "tooMuch" });
-      return null;
-    }
-    if (!rules.dirtyFromEncoding) memory().beginRound(false);
-    const logBytes = this.#logBytes.total;
-    return { ...checkpointParts(state), delta: rules.carryDelta ? delta : [], logBytes };
+    const parts = composeCheckpoint(state, this.#options.memory(), this.#deltaBytesMax(state));
+    if (parts === null) this.#dispatch({ kind: "tooMuch" });
+    return parts === null ? null : { ...parts, logBytes: this.#logBytes.total };
   }
 
   #askWritten(): void {

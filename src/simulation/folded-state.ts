@@ -45,6 +45,11 @@ export class FoldedState {
     return this.#entries.has(`${space}/${key}`);
   }
 
+  /** The change that makes an entry what it is; a delete where there is none. */
+  change(space: string, key: string): Change {
+    return this.#entries.get(`${space}/${key}`) ?? { space, key, value: null };
+  }
+
   /** All entries, as the changes that make them. */
   changes(): Change[] {
     return [...this.#entries.values()];

@@ -5,13 +5,10 @@
 // Breadth first, so the first violation found has the fewest steps. Bounds are small: it is
 // complete within them, where the seeds of log-run.ts go far but see little of all there is.
 import { hash } from "node:crypto";
-import { must } from "../base/assert.ts";
-import { headKey } from "../grid/grid-keys.ts";
-import { decodeHead, encodeHead } from "../grid/log-record.ts";
+import type { CheckpointCall } from "../grid/checkpoint-state.ts";
 import type { LogRules } from "../grid/log-rules.ts";
-import { confirmCall, type LogCall } from "../grid/log-write.ts";
+import type { LogCall } from "../grid/log-write.ts";
 import { LogScript, type ScriptLane } from "./log-script.ts";
-import type { StoreValue } from "./replica-store.ts";
 
 export interface ExplorerBounds {
   readonly rules: LogRules;
@@ -37,23 +34,11 @@ export interface Exploration {
   readonly violation: { readonly steps: readonly string[]; readonly what: string } | null;
 }
 
-/** A head move of a lane that goes on beside its appends. */
-interface HeadMove {
-  readonly from: Buffer;
-  readonly fromPosition: number;
-  readonly to: number;
-  readonly stage: "move" | "read" | "confirm" | "trim";
-}
-
 interface Actor {
   readonly lane: ScriptLane;
   readonly takeOvers: number;
   readonly appends: number;
   readonly checkpoints: number;
-  readonly appendingCheckpoint: boolean;
-  readonly headMove: HeadMove | null;
-  /** Head as this lane moved it last; null: as it loaded it. */
-  readonly head: number | null;
 }
 
 interface World {
@@ -76,9 +61,6 @@ interface Path {
 type Next = readonly [step: string, world: () => World];
 /** What becomes of a call on its way. */
 type Way = "done" | "answer lost" | "primary alone";
-
-const partition = 0;
-const key = headKey(partition);
 
 /** Explores everything within the bounds, or up to the first violation. */
 export function exploreLog(bounds: ExplorerBounds): Exploration {
@@ -119,9 +101,6 @@ function firstWorld({ lanes, rules, ...bounds }: ExplorerBounds): World {
   const actors = lanes.map((lane, index) => ({
     ...lane,
     lane: script.lane(nameOf(index), { rules, token: nameOf(index) }),
-    appendingCheckpoint: false,
-    headMove: null,
-    head: null,
   }));
   actors[0]?.lane.open().rest();
   return { script, actors, ...bounds, late: null, entries: 0, path: null };
@@ -152,7 +131,7 @@ function nextSteps(world: World): Next[] {
   for (const [index, actor] of world.actors.entries()) {
     if (actor.lane.state.call !== null) steps.push(...laneSteps(world, index, actor));
     else steps.push(...restingSteps(world, index, actor));
-    if (actor.headMove !== null) steps.push(...headSteps(world, index, actor.headMove));
+    if (actor.lane.checkpoints.phase !== "") steps.push(...checkpointSteps(world, index, actor));
     if (world.news > 0 && listens(actor)) {
       steps.push([`${nameOf(index)} is told`, () => told(world, index)]);
     }
@@ -212,11 +191,11 @@ function crash(world: World): World {
   return { ...next, crashes: world.crashes - 1 };
 }
 
-function isChange(call: LogCall): boolean {
-  return call.op === "putIfAbsent" || call.op === "replaceIfSame";
+function isChange(call: CheckpointCall): boolean {
+  return call.op !== "get" && call.op !== "getMany";
 }
 
-function waysOf(world: World, call: LogCall): Way[] {
+function waysOf(world: World, call: CheckpointCall): Way[] {
   if (!isChange(call)) return ["done"];
   return hasBackup(world) ? ["done", "answer lost", "primary alone"] : ["done", "answer lost"];
 }
@@ -249,85 +228,68 @@ function settled(actor: Actor, way: Way): Actor {
   else lane.onPrimaryAlone();
   // Position 0 never changes: who reads it commutes with everybody, and is not worth a world.
   while (/^(?:readGenesis|confirmGenesis|checkGenesis)$/.test(lane.phase)) lane.step();
-  if (lane.phase !== "serving" || !actor.appendingCheckpoint) return actor;
-  const fromPosition = actor.head ?? lane.state.head;
-  const from = encodeHead(fromPosition);
-  const headMove = { from, fromPosition, to: lane.state.next - 1, stage: "move" } as const;
-  return { ...actor, appendingCheckpoint: false, headMove };
+  return actor;
 }
 
 function restingSteps(world: World, index: number, actor: Actor): Next[] {
-  const { lane, takeOvers, appends, checkpoints, headMove } = actor;
+  const { lane, takeOvers, appends, checkpoints } = actor;
   const name = nameOf(index);
   const steps: Next[] = [];
   if (lane.phase !== "serving") {
-    if (takeOvers > 0 && headMove === null) {
+    if (takeOvers > 0 && lane.checkpoints.phase === "") {
       const open = (one: Actor, script: LogScript): Actor => {
         const token = `${name}${takeOvers}`;
         const fresh = script.lane(name, { rules: one.lane.state.config.rules, token }).open();
-        return settled({ ...one, lane: fresh, takeOvers: takeOvers - 1, head: null }, "done");
+        return settled({ ...one, lane: fresh, takeOvers: takeOvers - 1 }, "done");
       };
       steps.push([`${name} takes over`, () => clone(world, index, open)]);
     }
     return steps;
   }
+  const { mayBegin, mayAppend } = lane.checkpoints;
   if (appends > 0) {
     const entries = world.entries + 1;
     const append = (one: Actor): Actor => {
-      one.lane.append(entries);
+      // The record of a checkpoint that has its turn carries what waits.
+      if (mayAppend) one.lane.appendCheckpoint(entries);
+      else one.lane.append(entries);
       return { ...one, appends: appends - 1 };
     };
     const next = (): World => ({ ...clone(world, index, append), entries });
     steps.push([`${name} appends ${String(entries)}`, next]);
   }
-  if (checkpoints > 0 && headMove === null) {
-    const checkpoint = (one: Actor): Actor => {
+  if (mayAppend) {
+    const append = (one: Actor): Actor => {
       one.lane.appendCheckpoint();
-      return { ...one, checkpoints: checkpoints - 1, appendingCheckpoint: true };
+      return one;
+    };
+    steps.push([`${name} records`, () => clone(world, index, append)]);
+  }
+  if (checkpoints > 0 && mayBegin) {
+    const checkpoint = (one: Actor): Actor => {
+      one.lane.checkpoints.begin();
+      return { ...one, checkpoints: checkpoints - 1 };
     };
     steps.push([`${name} checkpoints`, () => clone(world, index, checkpoint)]);
   }
   return steps;
 }
 
-// Step 12's head move, and the trim that only a definite or confirmed one permits (step 13).
+// Steps 12 and 13 beside the appends. What is sent once more is the same as what was sent late,
+// so deletes and moves of head that arrive late are among these.
 
-function headCall(move: HeadMove): LogCall {
-  const mine = encodeHead(move.to);
-  if (move.stage === "move") return { op: "replaceIfSame", key, expected: move.from, value: mine };
-  return move.stage === "read" ? { op: "get", key } : confirmCall(key, mine);
-}
-
-function headSteps(world: World, index: number, move: HeadMove): Next[] {
-  const name = `${nameOf(index)} head ${move.stage}`;
-  if (move.stage === "trim") {
-    const trim = (actor: Actor, script: LogScript): Actor => {
-      script.trim(actor.lane, move.fromPosition, move.to);
-      return { ...actor, headMove: null, head: move.to };
-    };
-    return [[name, () => clone(world, index, trim)]];
-  }
-  const call = headCall(move);
-  return waysOf(world, call).map((way) => [
+function checkpointSteps(world: World, index: number, { lane }: Actor): Next[] {
+  const name = `${nameOf(index)} ${lane.checkpoints.phase}`;
+  return waysOf(world, lane.checkpoints.call).map((way) => [
     `${name}: ${way}`,
     () =>
-      clone(world, index, (actor, script) => {
-        if (way === "primary alone") script.onPrimaryAlone(call);
-        const value = way === "primary alone" ? null : script.everywhere(call);
-        return way === "done" ? { ...actor, headMove: afterHead(move, value) } : actor;
+      clone(world, index, (actor) => {
+        if (way === "done") actor.lane.stepCheckpoint();
+        else if (way === "answer lost") actor.lane.checkpointAnswerLost();
+        else actor.lane.checkpointOnPrimaryAlone();
+        return actor;
       }),
   ]);
-}
-
-function afterHead(move: HeadMove, value: StoreValue): HeadMove | null {
-  if (move.stage !== "read") {
-    return { ...move, stage: value === true ? "trim" : "read" };
-  }
-  const found = must(value as Buffer | null, "head is there");
-  const head = must(decodeHead(found), "head is a position");
-  if (head > move.to) return null; // somebody newer trims
-  if (head === move.to) return { ...move, stage: "confirm" };
-  return { ...move, from: found, stage: "move" };
 }
 
 /** Fingerprints of worlds: equal for worlds that go on alike. */
@@ -342,11 +304,12 @@ class Prints {
       const stored = [...replica].map(([name, value]) => `${name}=${this.#bytes(value)}`);
       parts.push(stored.sort().join());
     }
-    for (const { lane, headMove, ...rest } of world.actors) {
+    for (const { lane, ...rest } of world.actors) {
       const { phase, head, epoch, next, chain, checkDue, look } = lane.state;
       parts.push(this.#any(phase), `${head},${epoch},${next},${this.#bytes(chain)},${checkDue}`);
       parts.push(this.#any(look));
-      parts.push(lane.follower.fingerprint, this.#any(headMove), this.#any(rest));
+      parts.push(lane.follower.fingerprint, this.#any(rest));
+      parts.push(this.#any(lane.checkpoints.state), lane.checkpoints.fingerprint);
     }
     parts.push(this.#any(world.late), world.script.oracle.fingerprint);
     return hash("sha256", parts.join("|"), "base64");
@@ -367,8 +330,8 @@ class Prints {
     if (value instanceof Buffer) return String(this.#bytes(value));
     if (Array.isArray(value)) return `[${value.map((item) => this.#any(item)).join()}]`;
     if (typeof value !== "object" || value === null) return String(value);
-    // What a record says is in the bytes beside it.
-    const entries = Object.entries(value).filter(([name]) => name !== "record" && name !== "by");
+    // What a record says is in the bytes beside it; a lane's configuration stays.
+    const entries = Object.entries(value).filter(([name]) => !/^(?:record|by|config)$/.test(name));
     return `{${entries.map(([name, item]) => `${name}:${this.#any(item)}`).join()}}`;
   }
 }

@@ -1,16 +1,13 @@
 // Log follower: what a lane makes of its log: the fold of it, and what it tells its callers, which
 // is what it tells the oracle.
-// Owns: the folded state of one tenure, and the records it knows from head on.
+// Owns: the folded state of one tenure.
 // Does not own: the log.
 import type { Failure } from "../base/failure.ts";
-import type { Change, CommandEntry } from "../grid/log-record.ts";
+import { entriesOf, type Change, type CommandEntry } from "../grid/log-record.ts";
 import type { AppendFate } from "../grid/log-state.ts";
 import type { ChainedRecord, PartitionLogListener } from "../grid/partition-log.ts";
 import { FoldedState } from "./folded-state.ts";
 import { numberSpace, type LogOracle } from "./log-oracle.ts";
-import type { KnownRecord } from "./log-trimmer.ts";
-
-const noRecord: KnownRecord = { type: "changes", entries: [], segments: [] };
 
 /** A command's entry that leaves its number for ever, and shows by `last` in what order. */
 export function numberedEntry(number: number): CommandEntry {
@@ -23,7 +20,6 @@ export function numberedEntry(number: number): CommandEntry {
 
 export class LogFollower implements PartitionLogListener<CommandEntry> {
   #state = new FoldedState();
-  readonly records = new Map<number, KnownRecord>();
   readonly #oracle: LogOracle;
   readonly #token: string;
   #loaded: ChainedRecord[] = [];
@@ -38,6 +34,11 @@ export class LogFollower implements PartitionLogListener<CommandEntry> {
     this.#token = token;
   }
 
+  /** True before the first record is loaded. */
+  get isFirst(): boolean {
+    return this.#loaded.length === 0;
+  }
+
   get state(): FoldedState {
     return this.#state;
   }
@@ -46,7 +47,6 @@ export class LogFollower implements PartitionLogListener<CommandEntry> {
   clone(oracle: LogOracle): LogFollower {
     const copy = new LogFollower(oracle, this.#token);
     copy.#state = this.#state.clone();
-    for (const [position, record] of this.records) copy.records.set(position, record);
     copy.#loaded = [...this.#loaded];
     copy.epoch = this.epoch;
     copy.last = this.last;
@@ -68,7 +68,6 @@ export class LogFollower implements PartitionLogListener<CommandEntry> {
 
   reset(): void {
     this.state.clear();
-    this.records.clear();
     this.#loaded = [];
   }
 
@@ -111,14 +110,7 @@ export class LogFollower implements PartitionLogListener<CommandEntry> {
   }
 
   #remember({ record }: ChainedRecord): void {
-    const { body, position } = record;
-    this.last = position;
-    if (body.type === "changes") {
-      this.state.applyEntries(body.entries);
-      this.records.set(position, { ...noRecord, entries: body.entries });
-    } else {
-      const segments = body.type === "checkpoint" ? body.segments : [];
-      this.records.set(position, { type: body.type, entries: [], segments });
-    }
+    this.last = record.position;
+    this.state.applyEntries(entriesOf(record.body));
   }
 }

@@ -12,6 +12,7 @@ import {
   decodeHead,
   decodeRecord,
   decodeSegment,
+  entriesOf,
   type LogRecord,
 } from "../grid/log-record.ts";
 import type { AppendFate } from "../grid/log-state.ts";
@@ -48,6 +49,8 @@ export class LogOracle {
   #validClaims = new Map<number, string>(); // position → checksum
   #fates = new Map<number, "durable" | AppendFate>();
   #decoded = new WeakMap<Buffer, { record: LogRecord; checksum: string }>();
+  /** What the database has; null: there is none. */
+  written: number | null = null;
   /** What was broken, in words; empty in a good run. */
   readonly violations: string[] = [];
 
@@ -69,6 +72,7 @@ export class LogOracle {
     copy.#validClaims = new Map(this.#validClaims);
     copy.#fates = new Map(this.#fates);
     copy.#decoded = this.#decoded; // what bytes mean is the same for all
+    copy.written = this.written;
     copy.violations.push(...this.violations);
     return copy;
   }
@@ -77,7 +81,7 @@ export class LogOracle {
   get fingerprint(): string {
     const links = this.#links.map(({ checksum }) => checksum.slice(0, 8));
     const told = [...this.#acknowledged, ...this.#validClaims.keys(), ...this.#fates];
-    return `${links.join()};${told.join()};${this.#rewinds.fingerprint}`;
+    return `${links.join()};${told.join()};${this.#rewinds.fingerprint};${this.written}`;
   }
 
   get acknowledgedRecords(): number {
@@ -85,8 +89,8 @@ export class LogOracle {
   }
 
   /** A lane's checkpoint met what it cannot have met within the failure bound. */
-  checkpointBroken(error: unknown): void {
-    if (!this.#rewinds.isRewound) this.violate(`trimmer: ${String(error)}`);
+  checkpointBroken(error: Failure): void {
+    if (!this.#rewinds.isRewound) this.violate(`checkpoint: ${error.message}`);
   }
 
   violate(what: string): void {
@@ -122,6 +126,11 @@ export class LogOracle {
         this.violate(`I4: ${String(position)} of epoch ${String(epoch)} behind claim ${String(x)}`);
       }
     }
+  }
+
+  /** The last record that anybody was told of. */
+  get lastKnown(): number {
+    return this.#links.length - 1;
   }
 
   /** An owner told its callers that this record is durable. */
@@ -172,7 +181,7 @@ export class LogOracle {
   }
 
   #know(record: ChainedRecord, how: string): void {
-    const { position, body } = record.record;
+    const { position } = record.record;
     const bytes = record.checksum.toString("hex");
     const known = this.#links[position];
     if (known !== undefined) {
@@ -183,13 +192,12 @@ export class LogOracle {
       this.violate(`I3: ${how} ${String(position)}, ${String(this.#links.length)} is unknown`);
       return;
     }
-    if (body.type === "changes") this.#foldEntries(record.record);
+    this.#foldEntries(record.record);
     this.#links.push({ checksum: bytes, digest: this.#folded.digest });
   }
 
   #foldEntries({ position, body }: LogRecord): void {
-    if (body.type !== "changes") return;
-    for (const entry of body.entries) {
+    for (const entry of entriesOf(body)) {
       const number = String(entry.number);
       if (this.#folded.has(numberSpace, number)) this.violate(`entry ${number} is there twice`);
       if (this.#fates.get(entry.number) === "notApplied") {
@@ -216,6 +224,7 @@ export class LogOracle {
       if (position > tail) this.violate(`I1: acknowledged ${String(position)} is gone (${where})`);
     }
     this.#auditClaims(replica, where);
+    this.#auditUnwritten(replica, where);
     this.#auditHole(replica, tail, where);
     for (const [number, fate] of this.#fates) {
       if (fate === "notApplied" && state.has(numberSpace, String(number))) {
@@ -243,8 +252,8 @@ export class LogOracle {
       if (known !== undefined && known.checksum !== chain) {
         this.violate(`I2: another value at ${String(position)} (${where})`);
       }
-      if (record.body.type === "changes") state.applyEntries(record.body.entries);
       if (position === head) this.#foldBase(replica, record, state, where);
+      state.applyEntries(entriesOf(record.body));
     }
   }
 
@@ -268,6 +277,17 @@ export class LogOracle {
     for (const [position, bytes] of this.#validClaims) {
       if (this.#read(replica, position)?.checksum !== bytes) {
         this.violate(`I6: claim ${String(position)} is gone (${where})`);
+      }
+    }
+  }
+
+  /** The pump must find what the database lacks. */
+  #auditUnwritten(replica: Replica, where: string): void {
+    if (this.written === null) return;
+    for (let position = this.written + 1; position < this.#links.length; position++) {
+      const isThere = this.#read(replica, position)?.checksum === this.#links[position]?.checksum;
+      if (!isThere && this.#acknowledged.has(position)) {
+        this.violate(`I6: ${String(position)}, not written yet, is gone (${where})`);
       }
     }
   }

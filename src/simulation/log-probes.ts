@@ -1,16 +1,19 @@
-// Log probes: how often the rare paths of the log's machine were reached, seen from its calls.
+// Log probes: how often the rare paths of the log's machines were reached, seen from their calls.
 // Owns: the counters, and how a path is named: `phase → phase`, a Write with its stage.
 // Does not own: what must be reached (tests/simulation/log-run.test.ts says so). A simulation
 // that never reaches a path proves nothing about it.
-import type { LogPhase, LogState } from "../grid/log-state.ts";
+import type { CheckpointPhase } from "../grid/checkpoint-state.ts";
+import type { LogPhase } from "../grid/log-state.ts";
 import type { ByteMap } from "../grid/store.ts";
 
-function nameOf(phase: LogPhase): string {
+type Phase = LogPhase | CheckpointPhase;
+
+function nameOf(phase: Phase): string {
   return "write" in phase ? `${phase.name}.${phase.write.stage}` : phase.name;
 }
 
 /** The phase gone to; another record than before means that the first one was durable. */
-function target(before: LogPhase, phase: LogPhase): string {
+function target(before: Phase, phase: Phase): string {
   const isNext = "write" in before && "write" in phase && before.write.value !== phase.write.value;
   return isNext ? "the next" : nameOf(phase);
 }
@@ -34,11 +37,12 @@ export class LogProbes {
     }
   }
 
-  /** A map that notes, at each call of one log, which phase follows which. */
-  watched(map: ByteMap, state: () => LogState): ByteMap {
-    let before: LogPhase | null = null;
+  /** A map that notes, at each call of one machine, which phase follows which. */
+  watched(map: ByteMap, state: () => { readonly phase: Phase } | null): ByteMap {
+    let before: Phase | null = null;
     const note = (): void => {
-      const { phase } = state();
+      const phase = state()?.phase ?? null;
+      if (phase === null) return;
       if (before === phase) this.reached(`${nameOf(phase)} repeated`);
       else if (before !== null) this.reached(`${nameOf(before)} → ${target(before, phase)}`);
       before = phase;
@@ -54,7 +58,9 @@ export class LogProbes {
       putIfAbsent: (key, value, deadlineMs) => noted().putIfAbsent(key, value, deadlineMs),
       replaceIfSame: (key, expected, value, deadlineMs) =>
         noted().replaceIfSame(key, expected, value, deadlineMs),
-      delete: (key, deadlineMs) => map.delete(key, deadlineMs),
+      // Many leave together.
+      delete: (key, deadlineMs) =>
+        (state()?.phase === before ? map : noted()).delete(key, deadlineMs),
     };
   }
 }

@@ -6,12 +6,12 @@
 import { unwrap } from "../base/failure.ts";
 import { seededRandom, type Random } from "../base/random.ts";
 import { openGrid, type GridIdentity } from "../grid/grid-directory.ts";
+import type { CheckpointSizes } from "../grid/checkpointer.ts";
 import { everyRule, type LogRules } from "../grid/log-rules.ts";
 import { LogOracle } from "./log-oracle.ts";
 import { LogOwner, type OwnerSetting } from "./log-owner.ts";
 import { LogProbes } from "./log-probes.ts";
 import type { Replica } from "./replica-store.ts";
-import { noTrimmerBugs, type TrimmerBugs } from "./log-trimmer.ts";
 import { honest, LyingStore, type Lies } from "./lying-store.ts";
 import { TraceHash } from "./trace-hash.ts";
 import { VirtualProcess } from "./virtual-process.ts";
@@ -20,7 +20,6 @@ import { VirtualTime } from "./virtual-time.ts";
 export interface LogRunOptions {
   readonly seed: number;
   readonly rules?: LogRules;
-  readonly bugs?: TrimmerBugs;
   /** Once in the run all copies go back to an earlier state, or are emptied. */
   readonly rewinds?: boolean;
 }
@@ -71,6 +70,17 @@ function drawLies(random: Random): Lies {
   };
 }
 
+/** Checkpoints after some records; a few entries make a segment, or few fit the delta. */
+function drawSizes(random: Random): CheckpointSizes {
+  return {
+    logBytesMin: random.pick([400, 1500, Infinity]),
+    handOverBytesMin: random.pick([1, 500]),
+    segmentBytes: random.pick([30, 150, 5000]),
+    deltaBytesMax: random.pick([60, 10_000]),
+    sharedTimesMax: random.pick([0, 0.5, 2]),
+  };
+}
+
 class LogRun {
   readonly time = new VirtualTime();
   readonly trace = new TraceHash();
@@ -79,7 +89,6 @@ class LogRun {
   readonly #random: Random;
   readonly #store: LyingStore;
   readonly #rules: LogRules;
-  readonly #bugs: TrimmerBugs;
   readonly #breakChance: number;
   readonly #newsChance: number;
   /** So many actions before the end, and what the copies go back to. */
@@ -89,10 +98,9 @@ class LogRun {
   #actions: number;
   #numbers = 0;
 
-  constructor({ seed, rules = everyRule, bugs = noTrimmerBugs, rewinds = false }: LogRunOptions) {
+  constructor({ seed, rules = everyRule, rewinds = false }: LogRunOptions) {
     this.#random = seededRandom(seed);
     this.#rules = rules;
-    this.#bugs = bugs;
     this.#breakChance = this.#random.pick([0, 0.03, 0.08, 0.25]);
     this.#actions = 60 + this.#random.below(140);
     this.#store = new LyingStore({
@@ -103,6 +111,7 @@ class LogRun {
       lies: drawLies(this.#random.fork("lies")),
     });
     this.oracle = new LogOracle(partition, 1, this.#store.copies);
+    if (this.#random.chance(0.5)) this.oracle.written = 0;
     this.#newsChance = this.#random.pick([0, 0.02, 0.2]);
     this.#rewindAt = rewinds ? this.#random.below(this.#actions) : -1;
     this.#past = this.#store.copies.snapshot();
@@ -116,7 +125,7 @@ class LogRun {
       oracle: this.oracle,
       probes: this.probes,
       rules: this.#rules,
-      bugs: this.#bugs,
+      sizes: drawSizes(this.#random.fork("sizes")),
       partition,
       gridId: identity.gridId,
       generation: identity.generation,
@@ -186,6 +195,7 @@ class LogRun {
       this.#past = this.#store.copies.snapshot();
     }
     if (random.chance(this.#newsChance)) this.#tellOwners(5);
+    if (random.chance(0.2)) this.#pump();
     if (random.chance(this.#breakChance)) this.#breakStore();
     else this.#act(random.pick(this.#owners));
     this.time.after(random.fraction() * 10, () => this.#direct());
@@ -212,6 +222,15 @@ class LogRun {
     for (const owner of this.#owners) {
       this.time.after(this.#random.fraction() * withinMs, () => owner.membersChanged());
     }
+  }
+
+  /** The database has more of what was acknowledged; owners hear of it, some before it is so. */
+  #pump(): void {
+    const { written, lastKnown } = this.oracle;
+    if (written === null || lastKnown <= written) return;
+    const to = written + this.#random.below(lastKnown - written + 1);
+    this.oracle.written = to;
+    for (const owner of this.#owners) owner.written(this.#random.chance(0.1) ? lastKnown : to);
   }
 
   #rewind(): void {

@@ -3,15 +3,15 @@
 // Owns: the lanes' states, what became of each call. Does not own: what is right (log-oracle.ts).
 // For the shortest ways in which a wrong engine loses something, which chance seldom finds.
 import { assert, must } from "../base/assert.ts";
-import { generationMapName, headKey, recordKey, segmentKey } from "../grid/grid-keys.ts";
+import type { CheckpointCall } from "../grid/checkpoint-state.ts";
+import { generationMapName, headKey, recordKey } from "../grid/grid-keys.ts";
 import { stepLog } from "../grid/log-machine.ts";
 import {
   decodeHead,
   decodeSegment,
   encodeHead,
   encodeRecord,
-  encodeSegment,
-  type RecordBody,
+  type CommandEntry,
 } from "../grid/log-record.ts";
 import { everyRule, type LogRules } from "../grid/log-rules.ts";
 import {
@@ -26,6 +26,7 @@ import type { LogAnswer, LogCall } from "../grid/log-write.ts";
 import { LogFollower, numberedEntry } from "./log-follower.ts";
 import { LogOracle } from "./log-oracle.ts";
 import { ReplicaStore, storedKey, type StoreCall, type StoreValue } from "./replica-store.ts";
+import { ScriptCheckpoints } from "./script-checkpoints.ts";
 
 const partition = 0;
 const generation = 1;
@@ -62,33 +63,13 @@ export class LogScript {
   }
 
   /** Executes a call on every copy. */
-  everywhere(call: StoreCall): StoreValue {
-    return this.copies.execute(map, call, () => true).value;
+  everywhere(call: StoreCall | CheckpointCall): StoreValue {
+    return this.#execute(call, true);
   }
 
   /** Executes a call on the primary alone; nobody is told. */
-  onPrimaryAlone(call: StoreCall): StoreValue {
-    return this.copies.execute(map, call, () => false).value;
-  }
-
-  /** Moves head as its owner does, definitely, and trims what lies behind it, claims excepted. */
-  moveHeadAndTrim(lane: ScriptLane, from: number, to: number): void {
-    const moved = this.everywhere({
-      op: "replaceIfSame",
-      key: headKey(partition),
-      expected: encodeHead(from),
-      value: encodeHead(to),
-    });
-    assert(moved === true, "head was where the schedule says");
-    this.trim(lane, from, to);
-  }
-
-  /** Deletes what lies from one head to the next, claims and position 0 excepted. */
-  trim(lane: ScriptLane, from: number, to: number): void {
-    for (let position = Math.max(1, from); position < to; position++) {
-      const type = lane.follower.records.get(position)?.type;
-      if (type !== "claim") this.everywhere({ op: "delete", key: recordKey(partition, position) });
-    }
+  onPrimaryAlone(call: StoreCall | CheckpointCall): StoreValue {
+    return this.#execute(call, false);
   }
 
   /** Beyond the failure bound: records of these positions are gone from every copy. */
@@ -112,6 +93,12 @@ export class LogScript {
   verdict(): readonly string[] {
     this.oracle.audit("at the end");
     return this.oracle.violations;
+  }
+
+  #execute(call: StoreCall | CheckpointCall, everywhere: boolean): StoreValue {
+    if (call.op !== "deleteMany") return this.copies.execute(map, call, () => everywhere).value;
+    for (const key of call.keys) this.copies.execute(map, { op: "delete", key }, () => everywhere);
+    return null;
   }
 
   #create(): void {
@@ -139,6 +126,7 @@ export class ScriptLane {
   readonly #filter: AnswerFilter;
   #state: LogState;
   #inFlight: readonly number[] = [];
+  #checkpoints: ScriptCheckpoints;
   /** What became of the append in flight when it stopped. */
   fate: AppendFate | null = null;
 
@@ -147,6 +135,7 @@ export class ScriptLane {
     this.#state = state;
     this.#filter = filter;
     this.#follower = new LogFollower(script.oracle, state.config.token);
+    this.#checkpoints = new ScriptCheckpoints(state.config);
   }
 
   get state(): LogState {
@@ -157,11 +146,17 @@ export class ScriptLane {
     return this.#follower;
   }
 
+  /** Its checkpoints, and the memory that it runs commands in. */
+  get checkpoints(): ScriptCheckpoints {
+    return this.#checkpoints;
+  }
+
   /** The same lane in a clone of its script. */
   clone(script: LogScript): ScriptLane {
     const copy = new ScriptLane(script, this.#state, this.#filter);
     copy.#follower = this.#follower.clone(script.oracle);
     copy.#inFlight = this.#inFlight;
+    copy.#checkpoints = this.#checkpoints.clone();
     return copy;
   }
 
@@ -186,21 +181,67 @@ export class ScriptLane {
   /** Appends an entry of that number; its first call is out afterwards. */
   append(number: number, wallMs = 0): this {
     this.#inFlight = [number];
-    const body = { type: "changes", entries: [numberedEntry(number)] } as const;
-    return this.#dispatch({ kind: "append", body, wallMs });
+    const entries = this.#run(this.#inFlight);
+    return this.#dispatch({ kind: "append", body: { type: "changes", entries }, wallMs });
   }
 
-  /** Appends a checkpoint record: the whole state, by itself or in a segment. */
-  appendCheckpoint(state: "inRecord" | "inSegment" = "inRecord"): this {
-    const { epoch, last: encodedAt } = this.follower;
-    const changes = this.follower.state.changes();
-    if (state === "inRecord") {
-      return this.#dispatch(appendEvent({ ...emptyCheckpoint, delta: changes }));
+  /** Appends the checkpoint's record, whose turn it is, with the batch that waits. */
+  appendCheckpoint(...waiting: readonly number[]): this {
+    const entries = this.#run(waiting);
+    const parts = this.#checkpoints.compose();
+    const carries = this.#state.config.rules.carryBatch;
+    this.#inFlight = carries ? waiting : [];
+    const body = { type: "checkpoint", ...parts, entries: carries ? entries : [] } as const;
+    return this.#dispatch({ kind: "append", body, wallMs: 0 });
+  }
+
+  /** A whole checkpoint, with all that follows: everything is executed on every copy. */
+  checkpoint(...waiting: readonly number[]): this {
+    this.restCheckpoint().checkpoints.begin();
+    this.restCheckpoint();
+    this.appendCheckpoint(...waiting).rest();
+    return this.restCheckpoint();
+  }
+
+  /** Its checkpoint's call is executed on every copy, and answered. */
+  stepCheckpoint(): this {
+    this.#checkpoints.answer(this.#script.everywhere(this.#checkpoints.call));
+    return this;
+  }
+
+  /** Its checkpoint's call reaches the primary and no backup: its outcome is unknown. */
+  checkpointOnPrimaryAlone(): this {
+    this.#script.onPrimaryAlone(this.#checkpoints.call);
+    this.#checkpoints.answer(undefined);
+    return this;
+  }
+
+  /** Its checkpoint's call is executed on every copy, and its answer lost. */
+  checkpointAnswerLost(): this {
+    this.#script.everywhere(this.#checkpoints.call);
+    this.#checkpoints.answer(undefined);
+    return this;
+  }
+
+  /** Steps until no call of its checkpoints is out. */
+  restCheckpoint(): this {
+    return this.untilCheckpoint((phase) => phase === "");
+  }
+
+  /** Steps until a call of that phase is out and not yet executed. */
+  untilCheckpoint(isThere: (phase: string) => boolean): this {
+    for (let step = 0; !isThere(this.#checkpoints.phase); step++) {
+      assert(step < stepsMax, () => `no rest in ${this.#checkpoints.phase}`);
+      this.stepCheckpoint();
     }
-    const key = segmentKey(partition, epoch, 0, 0);
-    this.#script.everywhere({ op: "putIfAbsent", key, value: encodeSegment(changes) });
-    const segments = [{ epoch, checkpoint: 0, segment: 0, encodedAt, bytes: 0 }];
-    return this.#dispatch(appendEvent({ ...emptyCheckpoint, segments }));
+    return this;
+  }
+
+  /** Runs commands: memory has what they did before the log has it. */
+  #run(numbers: readonly number[]): readonly CommandEntry[] {
+    const entries = numbers.map(numberedEntry);
+    for (const { changes } of entries) this.#checkpoints.memory.apply(changes);
+    return entries;
   }
 
   /** It is told that the members changed. */
@@ -277,19 +318,26 @@ export class ScriptLane {
         break;
       case "reset":
         follower.reset();
+        this.#checkpoints.reset();
         break;
-      case "segment":
-        follower.segment(must(decodeSegment(output.stored), "a segment"));
+      case "segment": {
+        const changes = must(decodeSegment(output.stored), "a segment");
+        follower.segment(changes);
+        this.#checkpoints.memory.loadSegment(changes);
         break;
+      }
       case "loaded":
         follower.loaded(output);
+        this.#checkpoints.loaded(output.record);
         break;
       case "serving":
         follower.serving({ record: output.claim, checksum: output.checksum });
+        this.#checkpoints.serving(output.claim);
         break;
       case "durable":
         follower.durable(output, this.#inFlight.map(numberedEntry));
         this.#inFlight = [];
+        this.#checkpoints.durable(output.record);
         break;
       case "stopped":
         this.fate = output.append;
@@ -298,18 +346,4 @@ export class ScriptLane {
         break;
     }
   }
-}
-
-const emptyCheckpoint = {
-  type: "checkpoint",
-  number: 0,
-  segments: [],
-  delta: [],
-  entries: [],
-  trimmedTo: 1,
-  logBytes: 0,
-} as const;
-
-function appendEvent(body: RecordBody): LogEvent {
-  return { kind: "append", body, wallMs: 0 };
 }

@@ -29,6 +29,7 @@ export const smallSizes: CheckpointSizes = {
   handOverBytesMin: 200,
   segmentBytes: 100,
   deltaBytesMax: 400,
+  sharedTimesMax: 2,
 };
 
 /** A map that knows which keys it holds. */

@@ -27,8 +27,7 @@ export function twoLanes(): { script: LogScript; a: ScriptLane; b: ScriptLane } 
 /** The same, with a checkpoint at 4, head there, one segment; b is to claim 5. */
 export function checkpointed(): ScriptLane {
   const { script, a } = twoLanes();
-  a.appendCheckpoint("inSegment").rest();
-  script.moveHeadAndTrim(a, 0, 4);
+  a.checkpoint();
   return script.lane("b").open();
 }
 
@@ -83,8 +82,7 @@ export function unknownAtHead(): ScriptLane {
 
 /** Lane a checkpointed at 4 and trimmed behind it; 5 is its last record. */
 export function checkingTrimmed(): ScriptLane {
-  const a = served(3).appendCheckpoint().rest();
-  a.script.moveHeadAndTrim(a, 0, 4);
+  const a = served(3).checkpoint();
   return a.append(5).rest().check().until("checkBefore");
 }
 

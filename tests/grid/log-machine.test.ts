@@ -373,8 +373,7 @@ describe("a state is a value", () => {
     };
     const a = script.lane("a", { filter }).open().rest();
     a.append(1).onPrimaryAlone().rest();
-    a.appendCheckpoint("inSegment").rest();
-    script.moveHeadAndTrim(a, 0, 3);
+    a.checkpoint();
     script.lane("b", { filter }).open().rest().append(2).answerLost().rest();
     expect(answered.length).toBeGreaterThan(20);
     for (const [state, value] of answered) {

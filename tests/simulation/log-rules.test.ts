@@ -4,7 +4,6 @@
 import { describe, expect, test } from "vitest";
 import { everyRule, type LogRules } from "../../src/grid/log-rules.ts";
 import { runLog, type LogRunOptions } from "../../src/simulation/log-run.ts";
-import { noTrimmerBugs, type TrimmerBugs } from "../../src/simulation/log-trimmer.ts";
 import * as schedules from "./log-schedules.ts";
 
 function without(...rules: (keyof LogRules)[]): LogRules {
@@ -113,16 +112,6 @@ describe("a bug planted beside the machine", () => {
     expect(schedules.foldFromScan(unchecked, false)).toEqual([]);
     expect(schedules.foldFromScan(unchecked, true).join()).toMatch(/not the fold of the log/);
   });
-
-  test("claims stay: where one was trimmed, a sleeping owner's append is acknowledged", () => {
-    expect(schedules.claimTrimmed(everyRule, false)).toEqual([]);
-    expect(schedules.claimTrimmed(everyRule, true).join()).toMatch(/two values at 2/);
-  });
-
-  test("head moves by compare-and-set: a blind late move goes back to trimmed ground", () => {
-    expect(schedules.headMovedLate(everyRule, false)).toEqual([]);
-    expect(schedules.headMovedLate(everyRule, true).join()).toMatch(/head names 2/);
-  });
 });
 
 describe("the seeds see by chance what the schedules show", { timeout: 120_000 }, () => {
@@ -159,11 +148,4 @@ describe("the seeds see by chance what the schedules show", { timeout: 120_000 }
       expect((await runLog({ seed, rewinds: true })).violations).toEqual([]);
     },
   );
-
-  const bugs = Object.keys(noTrimmerBugs) as (keyof TrimmerBugs)[];
-  test.each(bugs)("with %s", async (bug) => {
-    const seed = await firstCaught({ bugs: { ...noTrimmerBugs, [bug]: true } });
-    expect(seed).toBeLessThanOrEqual(seedsMax);
-    expect((await runLog({ seed })).violations).toEqual([]);
-  });
 });

@@ -1,12 +1,17 @@
 // The shortest known ways in which a wrong engine loses something (docs/log-protocol.md §1, §5),
 // as schedules: each runs under given rules, and the oracle's verdict is empty where they hold.
 // Owns: the schedules. Does not own: which rule each is for (log-rules.test.ts).
-import { headKey, recordKey } from "../../src/grid/grid-keys.ts";
-import { checksum, decodeRecord, encodeHead } from "../../src/grid/log-record.ts";
+import { checksum, decodeRecord } from "../../src/grid/log-record.ts";
 import type { LogRules } from "../../src/grid/log-rules.ts";
 import { LogScript, type AnswerFilter, type ScriptLane } from "../../src/simulation/log-script.ts";
 
 type Verdict = readonly string[];
+
+/** Makes a checkpoint up to its durable record; the move of head is out. */
+function recorded(lane: ScriptLane): void {
+  lane.restCheckpoint().checkpoints.begin();
+  lane.restCheckpoint().appendCheckpoint().rest();
+}
 
 /** Lane a serves under the claim at 1. */
 function served(rules: LogRules, filter?: AnswerFilter) {
@@ -76,8 +81,7 @@ export function claimOnTrimmedGround(rules: LogRules): Verdict {
   const { script, lane, a } = served(rules);
   const c = lane("c").open().until("claim.put");
   a.append(1).rest();
-  a.appendCheckpoint().rest();
-  script.moveHeadAndTrim(a, 0, 3);
+  a.checkpoint();
   c.rest();
   return script.verdict();
 }
@@ -89,9 +93,9 @@ export function duplicateWhileLoading(rules: LogRules): Verdict {
   const late = c.call;
   a.append(1).rest();
   c.rest(); // beaten
-  a.appendCheckpoint().rest();
+  recorded(a);
   const b = lane("b").open().until("loadRecords");
-  script.moveHeadAndTrim(a, 0, 3);
+  a.restCheckpoint();
   script.everywhere(late);
   b.rest();
   return script.verdict();
@@ -101,9 +105,9 @@ export function duplicateWhileLoading(rules: LogRules): Verdict {
 export function trimWhileLoading(rules: LogRules): Verdict {
   const { script, lane, a } = served(rules);
   a.append(1).rest();
-  a.appendCheckpoint().rest();
+  recorded(a);
   const b = lane("b").open().until("loadRecords");
-  script.moveHeadAndTrim(a, 0, 3);
+  a.restCheckpoint();
   b.rest();
   return script.verdict();
 }
@@ -115,8 +119,7 @@ export function beatenByVoidClaim(rules: LogRules): Verdict {
   const c = lane("c").open().until("claim.put"); // at 3, and it sleeps
   a.append(2).answerLost(); // at 3 as well
   const b = lane("b").open().rest();
-  b.appendCheckpoint().rest();
-  script.moveHeadAndTrim(b, 0, 5);
+  b.checkpoint();
   script.everywhere(c.call);
   a.rest();
   return script.verdict();
@@ -194,32 +197,6 @@ export function foldFromScan(rules: LogRules, planted: boolean): Verdict {
   return script.verdict();
 }
 
-/** A sleeping owner's append meets the place of a claim. */
-export function claimTrimmed(rules: LogRules, planted: boolean): Verdict {
-  const { script, lane, a } = served(rules);
-  a.append(1);
-  const b = lane("b").open().rest();
-  b.appendCheckpoint().rest();
-  script.moveHeadAndTrim(b, 0, 3);
-  if (planted) script.everywhere({ op: "delete", key: recordKey(0, 2) });
-  a.rest();
-  return script.verdict();
-}
-
-/** A former owner's head move arrives late: blindly, or only where head is what it knew. */
-export function headMovedLate(rules: LogRules, planted: boolean): Verdict {
-  const { script, lane, a } = served(rules);
-  a.appendCheckpoint().rest();
-  const b = lane("b").open().rest();
-  b.appendCheckpoint().rest();
-  script.moveHeadAndTrim(b, 0, 4);
-  const [key, value] = [headKey(0), encodeHead(2)];
-  if (planted) script.everywhere({ op: "put", key, value });
-  else script.everywhere({ op: "replaceIfSame", key, expected: encodeHead(0), value });
-  lane("c").open().rest();
-  return script.verdict();
-}
-
 /** The grid loses the last record, and members change; then the owner has something to append. */
 export function tailLost(rules: LogRules): Verdict {
   const { script, a } = served(rules);
@@ -272,8 +249,7 @@ export function lastRestored(rules: LogRules): Verdict {
 export function checkedAfterTrim(rules: LogRules): Verdict {
   const { script, a } = served(rules);
   a.append(1).rest();
-  a.appendCheckpoint().rest();
-  script.moveHeadAndTrim(a, 0, 3);
+  a.checkpoint();
   return appendedAfter(script, a.check().rest());
 }
 
@@ -282,8 +258,7 @@ export function checkedWhenTrimmedAway(rules: LogRules): Verdict {
   const { script, lane, a } = served(rules);
   a.append(1).rest();
   const b = lane("b").open().rest();
-  b.appendCheckpoint().rest();
-  script.moveHeadAndTrim(b, 0, 4);
+  b.checkpoint();
   return appendedAfter(script, a.check().rest());
 }
 
