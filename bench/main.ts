@@ -6,12 +6,13 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { bidPath } from "./bid-path.ts";
+import { failover } from "./failover.ts";
 import { environment } from "./machine.ts";
 import { ownership } from "./ownership.ts";
 import { reservations } from "./reservations.ts";
 import type { Scenario } from "./scenario.ts";
 
-const scenarios: readonly Scenario[] = [bidPath, reservations, ownership];
+const scenarios: readonly Scenario[] = [bidPath, reservations, ownership, failover];
 
 interface Options {
   readonly smoke?: boolean;

@@ -51,7 +51,7 @@ interface Chain {
 
 const graceMs = 1000;
 /** What was refused at once would be refused at once again. */
-const refusalPauseMs = 10;
+const refusalPauseMs = 50;
 
 export class CommandLoad {
   readonly #options: CommandLoadOptions;

@@ -133,6 +133,22 @@ export class UnitRun {
     return must(this.#units[number], () => `there is no unit ${String(number)}`);
   }
 
+  /**
+   * True when so many commands, sent from now on, were acknowledged as there are partitions; false
+   * when one was answered that the grid is unavailable.
+   */
+  async gridAnswers(): Promise<boolean> {
+    const fromMs = systemClock.monotonicMs();
+    let answers = 0;
+    let isAway = false;
+    await this.answered(({ sentMs, outcome }) => {
+      if (sentMs >= fromMs && outcome?.ok === true) answers++;
+      isAway = outcome?.ok === false && outcome.failure.code === "GRID_UNAVAILABLE";
+      return isAway || answers >= partitions;
+    });
+    return !isAway;
+  }
+
   /** Resolves when a command is answered that is `it`. */
   answered(it: (command: LoadedCommand) => boolean): Promise<void> {
     return new Promise((resolve) => {
@@ -148,11 +164,12 @@ export class UnitRun {
   /**
    * The fault, at full load, with commands under way to every partition; resolves when the units
    * `survivors` serve every partition again. No patient command of their clients may be refused.
+   * A fault that takes effect later than it is called says so by `now`.
    */
   async strike(
     what: string,
     survivors: readonly number[],
-    fault: () => unknown,
+    fault: (now: () => void) => unknown,
     mayRefuse = false,
   ): Promise<void> {
     let answers = 0;
@@ -172,12 +189,19 @@ export class UnitRun {
       servedMs: 0,
     };
     this.#strikes.push(strike);
-    fault();
-    strike.servedMs = await this.load.serves(survivors);
+    await fault(() => {
+      strike.atMs = systemClock.monotonicMs();
+    });
+    await this.load.serves(survivors);
+    strike.servedMs = systemClock.monotonicMs() - strike.atMs;
   }
 
   /** The same, of a fault that lasts longer than a command waits. */
-  strikeHard(what: string, survivors: readonly number[], fault: () => unknown): Promise<void> {
+  strikeHard(
+    what: string,
+    survivors: readonly number[],
+    fault: (now: () => void) => unknown,
+  ): Promise<void> {
     return this.strike(what, survivors, fault, true);
   }
 

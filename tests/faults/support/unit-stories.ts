@@ -21,12 +21,22 @@ export async function kills(run: UnitRun, member: Member | null): Promise<void> 
   await run.load.serves(all);
 }
 
-/** SIGSTOP of one unit until the others have all, which is beyond suspicion; then SIGCONT. */
+/**
+ * SIGSTOP of one unit until the others have all, which is beyond suspicion; then SIGCONT.
+ * LMDB has one lock for all its writers: a unit that is stopped while it holds the lock stops the
+ * grid, for as long as it lives. Then it is woken, and stopped in another moment.
+ */
 export async function freeze(run: UnitRun): Promise<void> {
   const unit = run.unit(1);
   // Longer than a command waits: those to what was the frozen unit's may be refused.
-  await run.strikeHard("SIGSTOP of a unit", [0, 2], () => {
-    unit.freeze();
+  await run.strikeHard("SIGSTOP of a unit", [0, 2], async (now) => {
+    for (;;) {
+      now();
+      unit.freeze();
+      if (await run.gridAnswers()) return;
+      unit.resume();
+      await run.load.serves(all);
+    }
   });
   await run.strike("SIGCONT", all, () => {
     unit.resume();
