@@ -4,7 +4,7 @@ import { Type } from "typebox";
 import { partitionOf } from "../src/base/murmur3.ts";
 import { command, space, type Application } from "../src/processing-units/application.ts";
 
-export const entries = space<{ readonly text: string; readonly count: number }>({
+const entries = space<{ readonly text: string; readonly count: number }>({
   name: "entries",
 });
 
