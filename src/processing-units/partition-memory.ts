@@ -66,7 +66,10 @@ export class PartitionMemory implements CheckpointMemory {
   /** Applies changes in order. Spaces that the application no longer has are passed over. */
   apply(changes: readonly Change[]): void {
     for (const change of changes) {
-      if (this.#put(change)) this.#dirty.mark(change.space, change.key); // K2
+      const space = this.#spaces.get(change.space);
+      if (space === null || space === undefined) continue;
+      put(space, change);
+      this.#dirty.mark(change.space, change.key); // K2
     }
   }
 
@@ -83,8 +86,12 @@ export class PartitionMemory implements CheckpointMemory {
 
   /** Loads a segment of the checkpoint that loading begins from: what it says is clean. */
   loadSegment(changes: readonly Change[]): void {
-    this.#freeze(changes);
-    for (const change of changes) this.#put(change);
+    for (const change of changes) {
+      const space = this.#spaces.get(change.space);
+      if (space === null || space === undefined) continue;
+      if (!space.isInternal) freezeLoaded(change.value);
+      put(space, change);
+    }
   }
 
   /**
@@ -138,22 +145,6 @@ export class PartitionMemory implements CheckpointMemory {
     }
   }
 
-  /** False where the space is not kept. */
-  #put(change: Change): boolean {
-    const space = this.#spaces.get(change.space);
-    if (space === null || space === undefined) return false;
-    if (change.value === null) {
-      space.entries.delete(change.key);
-      return true;
-    }
-    space.entries.set(change.key, change.value);
-    if (space.puts++ < averageOver || space.puts % sampleEvery === 0) {
-      const over = Math.min(space.puts, averageOver);
-      space.averageBytes += (changeBytes(change) - space.averageBytes) / over;
-    }
-    return true;
-  }
-
   // Entries that come and go while a map is walked do no harm: they are marked, and come later.
   *#everything(): Generator<Change> {
     for (const [space, keptSpace] of this.#spaces) {
@@ -174,4 +165,16 @@ export class PartitionMemory implements CheckpointMemory {
 
 function kept(isInternal: boolean): KeptSpace {
   return { entries: new Map(), averageBytes: 0, puts: 0, isInternal };
+}
+
+function put(space: KeptSpace, change: Change): void {
+  if (change.value === null) {
+    space.entries.delete(change.key);
+    return;
+  }
+  space.entries.set(change.key, change.value);
+  if (space.puts++ < averageOver || space.puts % sampleEvery === 0) {
+    const over = Math.min(space.puts, averageOver);
+    space.averageBytes += (changeBytes(change) - space.averageBytes) / over;
+  }
 }

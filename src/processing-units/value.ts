@@ -104,6 +104,8 @@ export function freezeValue(value: Value): number {
 /** Freezes a value that was read from the log: it was checked before it was put there. */
 export function freezeLoaded(value: Value): void {
   if (value === null || typeof value !== "object") return;
-  for (const part of Object.values<Value>(value)) freezeLoaded(part);
+  for (const part of Object.values<Value>(value)) {
+    if (typeof part === "object") freezeLoaded(part);
+  }
   Object.freeze(value);
 }

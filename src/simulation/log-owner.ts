@@ -240,7 +240,7 @@ class Tenure extends LogFollower {
   async #confirmWritten({ timers }: VirtualProcess): Promise<number | null> {
     const { oracle } = this.#setting;
     const seq = oracle.written;
-    await delay(timers, 2);
+    await delay(timers, 0);
     return seq ?? Infinity;
   }
 }

@@ -264,7 +264,7 @@ class LogRun {
       if (dice < 50) owner.takeOver();
     } else if (owner.phase === "serving") {
       if (dice < 15) owner.handOver(random.chance(0.5));
-      else if (dice < 32) owner.checkpoint();
+      else if (dice < 45) owner.checkpoint();
       else owner.append(1 + random.below(3));
     }
   }

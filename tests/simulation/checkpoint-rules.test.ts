@@ -88,6 +88,12 @@ describe("K1, K2, K3, K4, K5, K6: a rule left out", () => {
       schedules.trimmedUnwritten,
       /I6: 3, not written yet, is gone/,
     ],
+    [
+      "L7: a segment that a former owner deletes while it is loaded is no loss",
+      "lossOnlyUnmoved",
+      schedules.segmentsGoneWhileLoading,
+      /GRID_LOST.*segment 0 of checkpoint 3 is missing/,
+    ],
   ];
   test.each(cases)("%s", (_, rule, schedule, what) => {
     expect(schedule(everyRule)).toEqual([]);

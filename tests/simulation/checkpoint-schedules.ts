@@ -113,6 +113,19 @@ export function headNotSettled(rules: LogRules): Verdict {
   return script.verdict();
 }
 
+/** A former owner moves head and deletes segments while somebody loads them: no loss. */
+export function segmentsGoneWhileLoading(rules: LogRules): Verdict {
+  const { script, lane, a } = served(rules);
+  a.append(1).rest();
+  a.checkpoint();
+  a.append(2).rest();
+  recorded(a, true);
+  const b = lane("b").open().until("loadSegments");
+  a.restCheckpoint();
+  b.rest();
+  return script.verdict();
+}
+
 /** Records are deleted, then head is to move; its lane dies in between. */
 export function trimmedBeforeHead(rules: LogRules): Verdict {
   const { script, a } = served(rules);

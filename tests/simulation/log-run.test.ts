@@ -39,7 +39,6 @@ const rarePaths = [
   "findTail → findTail",
   "headAfterClaim → readGenesis",
   "loadBase → headAfterGap",
-  "loadSegments → headAfterGap",
   "loadRecords → headAfterGap",
   "headAfterGap → loadBase",
   "headAfterGap → readGenesis",
