@@ -155,10 +155,8 @@ export class ClusterClients {
           if (wasThere) world.probes.reached("key found its reply in another lane");
           this.#answered++;
           const answer = outcome.value;
-          // An answer without effect is not kept: a try before it may still arrive, and have one.
-          const isOpen = maybe && operation.changes && operation.effectOf(answer) === null;
           const acknowledged = options.ack !== "memory";
-          end(isOpen ? { kind: "unknown" } : { kind: "answered", answer, acknowledged });
+          end({ kind: "answered", answer, acknowledged });
           return;
         }
         const { kind, code } = outcome.failure;

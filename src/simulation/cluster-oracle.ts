@@ -3,6 +3,8 @@
 // Owns: the effects of commands (each at most once, exactly once where it was promised, never
 // where it was denied), and the list of what was broken.
 // Does not own: one log (cluster-log-oracle.ts), the tables (cluster-tables.ts).
+// Invariants (docs/invariants.md):
+//   W1. Whatever fails within the failure bound, a cluster keeps its promises.
 import { isDeepStrictEqual } from "node:util";
 import { must } from "../base/assert.ts";
 import type { Failure, FailureCode } from "../base/failure.ts";
