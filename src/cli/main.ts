@@ -67,7 +67,7 @@ function program(): Command {
     root
       .command("simulate")
       .description("whole clusters in virtual time, with all that goes wrong"),
-    ["seeds", "from", "workload"],
+    ["seeds", "from", "workload", "exhaustive", "worlds"],
   ).action((settings: Settings) => simulate(settings));
   return root;
 }

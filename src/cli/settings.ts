@@ -6,7 +6,7 @@ import { InvalidArgumentError, Option, type Command } from "commander";
 import { limits } from "../base/limits.ts";
 
 /** What the clients of a simulated cluster may do. */
-const workloadNames = ["register", "transfer"] as const;
+const workloadNames = ["register", "transfer", "bidding"] as const;
 export type WorkloadName = (typeof workloadNames)[number];
 
 export interface Settings {
@@ -27,6 +27,8 @@ export interface Settings {
   readonly seeds: number;
   readonly from: number;
   readonly workload: WorkloadName;
+  readonly exhaustive?: boolean;
+  readonly worlds: number;
   readonly rate: number;
   /** Milliseconds. */
   readonly for?: number;
@@ -178,6 +180,21 @@ const options: Readonly<Record<SettingName, () => Option>> = {
     setting("FROM", "--from <n>", "the first seed; the others follow it")
       .argParser(wholeNumber(0, 0xffff_ffff))
       .default(1),
+  exhaustive: () =>
+    setting(
+      "EXHAUSTIVE",
+      "--exhaustive",
+      "instead of seeds: every schedule of one partition's log within small bounds",
+    ),
+  worlds: () =>
+    setting(
+      "WORLDS",
+      "--worlds <n>",
+      "where an exhaustive run gives up on one set of bounds; from a million on it takes wide " +
+        "bounds, too",
+    )
+      .argParser(wholeNumber(1, 1_000_000_000))
+      .default(60_000),
   workload: () =>
     setting("WORKLOAD", "--workload <name>", "what clients do")
       .choices(workloadNames)

@@ -3,6 +3,7 @@
 import { systemClock } from "../base/clock.ts";
 import { failure, FailureError } from "../base/failure.ts";
 import { runBatch, type BatchResult, type SeedFailure } from "../simulation/cluster-batch.ts";
+import { explore } from "./explore.ts";
 import type { Settings } from "./settings.ts";
 import { simulatedWorkload } from "./simulated-workload.ts";
 import { StatusLine } from "./status-line.ts";
@@ -10,7 +11,11 @@ import { onStopSignal } from "./stop-signals.ts";
 
 /** Runs until done or stopped; fails with SIMULATION_FAILED where a seed did. */
 export async function simulate(settings: Settings): Promise<void> {
-  const { seeds, from, workload } = settings;
+  const { seeds, from, workload, exhaustive, worlds } = settings;
+  if (exhaustive === true) {
+    await explore(worlds);
+    return;
+  }
   const line = new StatusLine();
   let stopped = false;
   onStopSignal(systemClock, () => (stopped = true));

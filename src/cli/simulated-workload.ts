@@ -9,6 +9,7 @@ import type { JudgedWorkload } from "../simulation/cluster-batch.ts";
 import { RegisterWorkload } from "../simulation/register-workload.ts";
 import { bank, TransferWorkload } from "../simulation/transfer-workload.ts";
 import type { WorkloadName } from "./settings.ts";
+import { BiddingWorkload } from "./simulated-bidding.ts";
 
 const bounds = {
   /** As docs/ownership.md promises it. */
@@ -37,5 +38,7 @@ export function simulatedWorkload(name: WorkloadName): JudgedWorkload {
         judge: () => historyProblems(model, history.ordered, history.local, bounds),
       };
     }
+    case "bidding":
+      return { workload: new BiddingWorkload(), judge: () => [] };
   }
 }

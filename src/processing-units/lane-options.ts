@@ -1,5 +1,5 @@
 // Lane options: what a lane is made of, and whom it tells what happens in it.
-// Owns: the shapes. Does not own: what a lane does (lane.ts), who puts it together (lane-worker.ts).
+// Owns: the shapes. Does not own: what a lane does (lane.ts), who makes one (lane-worker.ts).
 import type { Clock } from "../base/clock.ts";
 import type { Failure, Outcome } from "../base/failure.ts";
 import type { Random } from "../base/random.ts";

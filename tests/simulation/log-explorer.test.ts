@@ -5,83 +5,30 @@
 // world within them is looked at. ORRERY_WORLDS makes more of them.
 import { describe, expect, test } from "vitest";
 import { everyRule, type LogRules } from "../../src/grid/log-rules.ts";
+import {
+  boundsOf,
+  logShape,
+  noTaker,
+  smallBounds,
+  smallShapes,
+  wideBounds,
+  type LogShape,
+} from "../../src/simulation/log-bounds.ts";
 import { exploreLog, type ExplorerBounds } from "../../src/simulation/log-explorer.ts";
 
 const worldsMax = Number(process.env["ORRERY_WORLDS"] ?? 60_000);
 const timeout = 60_000 + worldsMax * 3;
 
-interface Shape {
-  /** The serving lane's appends and checkpoints. */
-  readonly owner: readonly [appends: number, checkpoints: number];
-  readonly taker: readonly [takeOvers: number, appends: number, checkpoints: number];
-  readonly crashes: number;
-  readonly lateCalls: number;
-  readonly news: number;
-  readonly rewinds: number;
+function bounds(shape: LogShape, rules: LogRules): ExplorerBounds {
+  return boundsOf(shape, rules, worldsMax);
 }
 
-function bounds(shape: Shape, rules: LogRules): ExplorerBounds {
-  const [appends, checkpoints] = shape.owner;
-  const [takeOvers, takerAppends, takerCheckpoints] = shape.taker;
-  const { crashes, lateCalls, news, rewinds } = shape;
-  const owner = { takeOvers: 0, appends, checkpoints };
-  const taker = { takeOvers, appends: takerAppends, checkpoints: takerCheckpoints };
-  return { rules, lanes: [owner, taker], crashes, lateCalls, news, rewinds, worldsMax };
-}
-
-function shape(
-  owner: Shape["owner"],
-  taker: Shape["taker"],
-  crashes: number,
-  lateCalls: number,
-  news = 0,
-  rewinds = 0,
-): Shape {
-  return { owner, taker, crashes, lateCalls, news, rewinds };
-}
-
-const smallTrimming = shape([1, 1], [1, 0, 0], 0, 0);
-const append = shape([1, 0], [1, 1, 0], 1, 1);
-const trimming = shape([1, 1], [1, 0, 0], 1, 1);
-const trimmingTwice = shape([1, 1], [2, 0, 0], 0, 1);
-const takerTrims = shape([1, 0], [2, 0, 1], 0, 1);
-const noTaker = [0, 0, 0] as const;
-const checkedTrimming = shape([1, 1], noTaker, 0, 0, 1);
-const rewound = shape([3, 0], noTaker, 0, 1, 2, 1);
-const alone = shape([2, 2], noTaker, 1, 0);
-const bothTrim = shape([1, 1], [1, 0, 1], 1, 0);
-const trimsTwice = shape([1, 2], [1, 0, 1], 0, 0);
+const { append, trimmingTwice, takerTrims, alone, rewound } = smallShapes;
+const smallTrimming = logShape([1, 1], [1, 0, 0], 0, 0);
+const checkedTrimming = logShape([1, 1], noTaker, 0, 0, 1);
 
 describe("L1 to L7, L11, K1 to K6: every schedule within the bounds is lawful", () => {
-  const small: [string, Shape][] = [
-    ["an append, a taker that appends, a crash, a late call", append],
-    ["an append and a checkpoint, a taker, a crash, a late call", trimming],
-    ["an append and a checkpoint, a taker that tries twice, a late call", trimmingTwice],
-    ["an append, a taker that tries twice and checkpoints, a late call", takerTrims],
-    ["an append, a taker that appends, a crash, news", shape([1, 0], [1, 1, 0], 1, 0, 1)],
-    ["an append and a checkpoint, a taker, news", shape([1, 1], [1, 0, 0], 0, 0, 1)],
-    ["two appends and two checkpoints, a crash", alone],
-    ["an append and a checkpoint, a taker that checkpoints, a crash", bothTrim],
-    ["an append and two checkpoints, a taker that checkpoints", trimsTwice],
-    ["three appends, a late call, news twice, and all copies go back", rewound],
-  ];
-  const wide: [string, Shape][] = [
-    ["two appends, two checkpoints, a taker, a crash", shape([2, 2], [1, 0, 0], 1, 0)],
-    [
-      "an append and two checkpoints, a taker that does both, a crash",
-      shape([1, 2], [1, 1, 1], 1, 0),
-    ],
-    [
-      "an append and a checkpoint, two tries with a checkpoint, a crash",
-      shape([1, 1], [2, 0, 1], 1, 0),
-    ],
-    ["an append and a checkpoint each, a crash, a late call", shape([1, 1], [1, 1, 1], 1, 1)],
-    ["an append each, a checkpoint, two tries, a crash", shape([1, 1], [2, 1, 0], 1, 0)],
-    ["an append and a checkpoint, a taker, a crash, news", shape([1, 1], [1, 0, 0], 1, 0, 1)],
-    ["two appends, a taker that appends, news, back", shape([2, 0], [1, 1, 0], 0, 0, 1, 1)],
-    ["two appends and a checkpoint, a late call, news, back", shape([2, 1], noTaker, 0, 1, 2, 1)],
-  ];
-  test.each(worldsMax < 1_000_000 ? small : [...small, ...wide])(
+  test.each(worldsMax < 1_000_000 ? smallBounds : [...smallBounds, ...wideBounds])(
     "%s",
     { timeout },
     (name, within) => {
@@ -94,7 +41,7 @@ describe("L1 to L7, L11, K1 to K6: every schedule within the bounds is lawful", 
 });
 
 describe("a rule left out: the exploration finds the shortest way to the loss", () => {
-  const cases: [(keyof LogRules)[], Shape, RegExp, number][] = [
+  const cases: [(keyof LogRules)[], LogShape, RegExp, number][] = [
     [["confirmOwn"], append, /I1: acknowledged 2 is gone/, 3],
     [["definiteOnly"], append, /I1: acknowledged 2 is gone/, 2],
     [["confirmOther"], append, /I8: entry 1, called not applied/, 13],
@@ -110,14 +57,14 @@ describe("a rule left out: the exploration finds the shortest way to the loss", 
     [["checkFirst"], rewound, /L11: a, told of a change, tells of 2 while its 1 is lost/, 4],
     [["confirmSegments"], alone, /I3: segment of 3/, 8],
     [["carryDelta"], alone, /I1: fold up to 4 differs/, 9],
-    [["carryBatch"], shape([2, 2], [1, 0, 0], 0, 0), /I1: fold up to 2 differs/, 4],
+    [["carryBatch"], logShape([2, 2], [1, 0, 0], 0, 0), /I1: fold up to 2 differs/, 4],
     [["dirtyFromEncoding"], alone, /I1: fold up to 3 differs/, 8],
-    [["laterSegmentsWin"], shape([4, 2], noTaker, 0, 0), /I1: fold up to 6 differs/, 17],
-    [["orphansFromLog"], shape([1, 2], [1, 0, 0], 0, 0), /I3: segment of 3/, 22],
-    [["settleHead"], shape([1, 2], [1, 0, 0], 1, 0), /I3: head names 2/, 21],
+    [["laterSegmentsWin"], logShape([4, 2], noTaker, 0, 0), /I1: fold up to 6 differs/, 17],
+    [["orphansFromLog"], logShape([1, 2], [1, 0, 0], 0, 0), /I3: segment of 3/, 22],
+    [["settleHead"], logShape([1, 2], [1, 0, 0], 1, 0), /I3: head names 2/, 21],
     [["trimBehindHead"], alone, /I1: acknowledged 2 is gone/, 7],
     [["confirmHead"], alone, /I1: acknowledged 2 is gone/, 10],
-    [["headForward"], shape([1, 1], [1, 0, 1], 0, 0), /I3: head names 2/, 25],
+    [["headForward"], logShape([1, 1], [1, 0, 1], 0, 0), /I3: head names 2/, 25],
     [["keepClaims"], takerTrims, /I6: claim 1 is gone/, 17],
   ];
   test.each(cases)("without %s", { timeout }, (rules, within, what, steps) => {
