@@ -16,8 +16,10 @@ const wideFrom = 1_000_000;
  * between two of them after Ctrl-C. Fails with SIMULATION_FAILED at the first violation.
  */
 export async function explore(worldsMax: number): Promise<void> {
-  let stopped = false;
-  onStopSignal(systemClock, () => (stopped = true));
+  const stop = new AbortController();
+  onStopSignal(systemClock, () => {
+    stop.abort();
+  });
   const all = worldsMax < wideFrom ? smallBounds : [...smallBounds, ...wideBounds];
   for (const [name, shape] of all) {
     const startedMs = systemClock.monotonicMs();
@@ -30,6 +32,6 @@ export async function explore(worldsMax: number): Promise<void> {
       throw new FailureError(failure("SIMULATION_FAILED", `a schedule breaks the log: ${name}`));
     }
     await delay(systemTimers, 0); // Ctrl-C is heard here
-    if (stopped) return;
+    if (stop.signal.aborted) return;
   }
 }
