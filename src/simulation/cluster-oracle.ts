@@ -47,6 +47,7 @@ export class ClusterOracle {
   readonly logs: readonly ClusterLogOracle[];
   readonly violations: Violation[] = [];
   readonly #workload: ClusterWorkload;
+  readonly #server: DatabaseServer;
   readonly #tables: ClusterTables;
   /** Where each effect is journaled. */
   readonly #effects = new Map<string, string>();
@@ -57,6 +58,7 @@ export class ClusterOracle {
 
   constructor({ identity, workload, copies, server }: ClusterOracleOptions) {
     this.#workload = workload;
+    this.#server = server;
     const unfolded = unfoldedSpaces(workload.application);
     this.logs = Array.from(
       { length: identity.partitions },
@@ -114,8 +116,9 @@ export class ClusterOracle {
   ): void {
     const log = this.#log(partition);
     if (!log.isNewest(epoch)) return; // it was overtaken while it loaded
-    for (const { name, writeOnly } of this.#workload.application.spaces) {
-      if (writeOnly) continue;
+    for (const { name, table, writeOnly } of this.#workload.application.spaces) {
+      // Where there is no table, keys are unique in their partition only.
+      if (writeOnly || table === null) continue;
       const found = new Map(entriesOf(name));
       for (const [key, value] of log.fold.entries(name)) {
         if (isDeepStrictEqual(found.get(key), value)) continue;
@@ -180,7 +183,8 @@ export class ClusterOracle {
     this.audit("at the end");
     this.#tables.audit();
     const view: FinalView = {
-      entries: (space) => new Map(this.logs.flatMap(({ fold }) => [...fold.entries(space)])),
+      entries: (space) => this.logs.flatMap(({ fold }) => [...fold.entries(space)]),
+      rows: (table) => this.#server.table(table),
     };
     for (const problem of this.#workload.problems(view)) this.violate(null, problem);
   }

@@ -63,7 +63,8 @@ export async function runCluster(options: ClusterRunOptions): Promise<ClusterRun
     copies: random.chance(0.7) ? 2 : 3,
     lies: honest,
   });
-  const partitions = 4 + random.below(5);
+  const drawn = 4 + random.below(5);
+  const partitions = options.workload.partitions ?? drawn;
   const run = new ClusterRun({ options, time, random, trace, store, partitions });
   // A promise that nobody waits for is a bug that must not end the program.
   const onRejection = (error: unknown): void => run.failed(error);

@@ -37,6 +37,8 @@ export interface ClientOperation {
 export interface ClusterWorkload {
   readonly name: string;
   readonly application: Application;
+  /** Left out: the seed draws how many the grid has. */
+  readonly partitions?: number;
   /** How often a client does something, on average. */
   readonly thinkMs: number;
   readonly clients: number;
@@ -53,5 +55,7 @@ export interface ClusterWorkload {
 /** What is left of a run, as it is journaled. */
 export interface FinalView {
   /** Entries of a space over all partitions: the fold of the logs. */
-  entries(space: string): ReadonlyMap<string, Value>;
+  entries(space: string): Iterable<readonly [key: string, value: Value]>;
+  /** Rows of a table. */
+  rows(table: string): Iterable<readonly [key: string, value: Value]>;
 }
