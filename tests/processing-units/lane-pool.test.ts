@@ -61,7 +61,13 @@ async function newPool({ breaksLate = false } = {}) {
       const module = new URL("../support/unruly-application.ts", import.meta.url).href;
       const task = {
         number,
-        lane: { incarnation: newId(systemRandom()), unit: "u", name: "lane 0", release: "test", database: "none" },
+        lane: {
+          incarnation: newId(systemRandom()),
+          unit: "u",
+          name: "lane 0",
+          release: "test",
+          database: "none",
+        },
         predecessor,
         peers: { host: "127.0.0.1", advertisedHost: "127.0.0.1", token: "t".repeat(32) },
         identity,
