@@ -261,6 +261,7 @@ export class Pump {
         break;
       }
       case "fits":
+        if (this.#isMissing(partition, verdict.row)) break;
         if (await this.#chainFits(partition, verdict.row)) this.#resume(partition, verdict.row);
         break;
     }
@@ -294,8 +295,22 @@ export class Pump {
     const { failure } = read;
     if (failure.kind !== "terminal") this.#logProblem = failure;
     else if (failure.code !== "GRID_LOST") this.#halt(partition, failure);
-    else this.#halt(partition, recordsMissing(partition.number, neededFrom, partition.facts.tail));
+    else {
+      // Another owner may have written them, and trimmed: the row, read after this, tells.
+      this.#discardNext();
+      partition.missedFrom = neededFrom;
+      partition.phase = "check";
+    }
     return null;
+  }
+
+  /** True where records were missing, and the row, still ours, says that they are needed. */
+  #isMissing(partition: PumpedPartition, { seq }: ProgressRow): boolean {
+    const from = partition.missedFrom;
+    partition.missedFrom = null;
+    if (from === null || seq >= from) return false;
+    this.#halt(partition, recordsMissing(partition.number, from, partition.facts.tail));
+    return true;
   }
 
   /** The row is ours and right: on from its seq, whatever we believed before. */

@@ -41,6 +41,8 @@ export class PumpedPartition {
   lookedAtMs = 0;
   /** Its rows go in transactions of their own, to find whose content is refused. */
   alone = false;
+  /** From here on records that the row needs were not found in the log; null: none missed. */
+  missedFrom: number | null = null;
   /** Who waits for the row to be read from now on, and by the read that is under way. */
   #asked: ((seq: number | null) => void)[] = [];
   #reading: ((seq: number | null) => void)[] = [];

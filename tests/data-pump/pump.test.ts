@@ -146,6 +146,20 @@ test("D7: DATABASE_LOST, naming the range, where the log no longer holds what is
   expect(lane.halted.get(0)?.message).toContain("records 1 to 3 of partition 0");
 });
 
+test("D7: what a later owner wrote and trimmed is not lost: the owner before is fenced", async () => {
+  const { world, lane, log, epoch } = owned();
+  await world.drain(lane);
+  const [first, last] = [log.change(epoch, [item("a", 7)]), log.change(epoch, [item("a", 8)])];
+  const next = log.claim();
+  world.server.claim(1, [{ partition: 0, epoch: next }]);
+  const { position: seq } = last.record;
+  const { checksum: chain } = last;
+  world.server.setRow({ partition: 0, generation: 1, epoch: next, seq, chain });
+  for (const { record } of [first, last]) log.gone.add(record.position);
+  await world.pass(10_000);
+  expect(codes(lane)).toEqual(["DATABASE_FENCED"]);
+});
+
 test("D3: a record that does not continue the chain halts the partition", async () => {
   const { world, lane, log, epoch } = owned();
   await world.drain(lane);
