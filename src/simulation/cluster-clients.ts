@@ -53,6 +53,7 @@ export class ClusterClients {
   #stopped = false;
   #operations = 0;
   #answered = 0;
+  #unanswered = 0;
 
   constructor(options: ClusterClientsOptions) {
     this.#options = options;
@@ -65,6 +66,11 @@ export class ClusterClients {
 
   get answered(): number {
     return this.#answered;
+  }
+
+  /** Operations that were given a second or more for each try, and were not answered. */
+  get unanswered(): number {
+    return this.#unanswered;
   }
 
   /** True while nobody waits for an answer. */
@@ -134,6 +140,7 @@ export class ClusterClients {
     this.#operations++;
     const end = (what: OperationEnd): void => {
       this.#active--;
+      if (what.kind !== "answered" && (options.deadlineMs ?? 0) >= 1000) this.#unanswered++;
       this.#judge(operation, what);
       operation.ended(what, calledMs, time.nowMs);
       course.then(what);

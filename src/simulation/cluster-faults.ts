@@ -15,6 +15,8 @@ export const faultKinds = [
   "crash",
   "pause",
   "freeze",
+  "deadly command",
+  "usurp",
   "leave",
   "cut",
   "isolate",
@@ -137,6 +139,8 @@ export class ClusterFaults {
   /** Nothing is wrong any more, and nothing goes wrong again. */
   heal(): void {
     this.#healed = true;
+    this.#world.deadly.armed = false;
+    this.#world.deadly.command = null;
     const { store, network, database } = this.#world;
     for (const end of [...this.#ends]) end();
     store.lies = honest;
@@ -206,6 +210,13 @@ export class ClusterFaults {
       case "freeze":
         this.#pause(lane, 1000 + random.fraction() * 9000);
         break;
+      case "deadly command":
+        this.#note("the next command between lanes is deadly");
+        this.#world.deadly.armed = true;
+        break;
+      case "usurp":
+        this.#usurp(lane);
+        break;
       case "leave":
         if (this.#isRoomForOneMore()) this.#leave(lane);
         break;
@@ -261,6 +272,20 @@ export class ClusterFaults {
     const { process } = lane;
     const pause = (): void => process.pause();
     this.#for(durationMs, `${lane.title} is paused`, pause, () => process.resume());
+  }
+
+  /** A lane that is thought to be dead is replaced, and wakes up. */
+  #usurp(lane: ClusterLane): void {
+    const { process } = lane;
+    if (process.state !== "running" || lane.state !== "member") return;
+    const durationMs = this.#random.fraction() * 3000;
+    const replace = (): void => {
+      process.pause();
+      this.#seats.replace(lane);
+    };
+    this.#for(durationMs, `${lane.title} is paused, and replaced`, replace, () => {
+      process.resume();
+    });
   }
 
   #leave(lane: ClusterLane): void {

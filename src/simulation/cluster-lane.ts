@@ -88,6 +88,7 @@ export class ClusterLane {
       name: `${name} (${incarnation})`,
       checkpointing: options.checkpointing,
       nowMs: () => time.nowMs,
+      isDead: () => this.process.state === "dead",
     });
     const pump: PumpOptions = {
       database: this.#watchedDatabase(database.connect(this.process)),
@@ -234,6 +235,18 @@ export class ClusterLane {
     };
   }
 
+  #isDeadly({ origin, partition }: CommandRequest): boolean {
+    const { deadly } = this.#options.world;
+    // Whoever has seen it too often refuses it, and lives.
+    if (origin === null || origin.attempt >= limits.poisonAttempts) return false;
+    const command = `${String(partition)} ${origin.sender} ${String(origin.number)}`;
+    if (deadly.armed) {
+      deadly.armed = false;
+      deadly.command = command;
+    }
+    return deadly.command === command;
+  }
+
   #watchedDatabase(database: Database): Database {
     return {
       claim: (generation, claims) => database.claim(generation, claims),
@@ -263,6 +276,7 @@ export class ClusterLane {
   #received(request: CommandRequest, respond: Respond): Respond {
     const { oracle, probes, time } = this.#options.world;
     const { origin, partition } = request;
+    if (this.#isDeadly(request)) this.kill("of a command");
     const isOld = time.nowMs - this.#tap.beatAtMs > limits.staleReadMsMax;
     const isUpgraded = request.read === "local" && isOld;
     const before = origin === null ? null : oracle.asked(partition, origin, this.incarnation);

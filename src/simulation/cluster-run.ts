@@ -42,6 +42,8 @@ export interface ClusterRunResult {
   readonly events: number;
   readonly operations: number;
   readonly answered: number;
+  /** Not answered, though there was a second or more. */
+  readonly unanswered: number;
   readonly virtualMs: number;
 }
 
@@ -120,6 +122,7 @@ class ClusterRun {
       events: time.events,
       operations: this.#clients?.operations ?? 0,
       answered: this.#clients?.answered ?? 0,
+      unanswered: this.#clients?.unanswered ?? 0,
       virtualMs: time.nowMs,
     };
   }
@@ -140,7 +143,7 @@ class ClusterRun {
     this.#clients = clients;
     seats.onOver = (lane, seat) => {
       clients.lost(lane);
-      faults.over(lane, seat);
+      if (seat !== null) faults.over(lane, seat);
     };
     for (const seat of seats.empty) {
       time.after(random.fraction() * 300, () => seats.start(seat, null));
@@ -204,6 +207,7 @@ class ClusterRun {
       oracle: new ClusterOracle({ identity, workload, copies: store.copies, server }),
       probes: this.#probes,
       diary: this.#diary,
+      deadly: { armed: false, command: null },
     };
   }
 

@@ -13,9 +13,13 @@ export class ClusterSeats {
   readonly #units: string[];
   /** Partitions with a checkpoint under way, and whose. */
   readonly #checkpointing = new Map<number, string>();
+  /** They were taken for dead, and may yet live on, where nobody took their slots. */
+  readonly #replaced = new Set<ClusterLane>();
   #unitsStarted = 0;
-  /** Told each life that ended. */
-  onOver: (lane: ClusterLane, seat: number) => void = () => undefined;
+  /** An address that somebody may still have is not given to another. */
+  #moves = 0;
+  /** Told each life that ended, and where it sat; null: another sits there already. */
+  onOver: (lane: ClusterLane, seat: number | null) => void = () => undefined;
 
   constructor(world: ClusterWorld, count: number, random: Random) {
     this.#world = world;
@@ -28,9 +32,9 @@ export class ClusterSeats {
     return this.#lanes.length;
   }
 
-  /** Who lives, in the order of the seats. */
+  /** Who lives, in the order of the seats; then those whose seats others have. */
   get living(): ClusterLane[] {
-    return this.#lanes.filter((lane) => lane !== null);
+    return [...this.#lanes.filter((lane) => lane !== null), ...this.#replaced];
   }
 
   /** Seats that are empty. */
@@ -59,14 +63,16 @@ export class ClusterSeats {
       world: this.#world,
       name: `seat ${String(seat)}`,
       unit: this.#units[seat] ?? "",
-      address: `ws://seat-${String(seat)}`,
+      address: `ws://seat-${String(seat)}${this.#moves === 0 ? "" : `-${String(this.#moves)}`}`,
       incarnation,
       predecessor,
       random: this.#random.fork(incarnation),
       checkpointing: this.#checkpointing,
       onOver: (over) => {
-        if (this.#lanes[seat] === over) this.#lanes[seat] = null;
-        this.onOver(over, seat);
+        const sits = this.#lanes[seat] === over;
+        if (sits) this.#lanes[seat] = null;
+        this.#replaced.delete(over);
+        this.onOver(over, sits ? seat : null);
       },
     });
     this.#lanes[seat] = lane;
@@ -75,7 +81,15 @@ export class ClusterSeats {
     });
   }
 
-  seatOf(lane: ClusterLane): number {
-    return this.#lanes.indexOf(lane);
+  /** Somebody else sits there from now on, though the one before may wake up. */
+  replace(lane: ClusterLane): void {
+    const seat = this.#lanes.indexOf(lane);
+    if (seat < 0) return;
+    this.#lanes[seat] = null;
+    this.#replaced.add(lane);
+    this.#moves++;
+    // Of another unit: lanes of one unit are linked by it, and it knows which of them live.
+    this.#units[seat] = `unit-${String(++this.#unitsStarted)}`;
+    this.start(seat, lane);
   }
 }

@@ -29,6 +29,8 @@ export interface ClusterTapOptions {
   /** Partitions with a checkpoint that has no record yet, and whose it is; of all lanes. */
   readonly checkpointing: Map<number, string>;
   nowMs(): number;
+  /** Its process ended in the middle of something: what it does after that never leaves it. */
+  readonly isDead: () => boolean;
 }
 
 export class ClusterTap implements Store {
@@ -49,7 +51,7 @@ export class ClusterTap implements Store {
   }
 
   map(name: string): ByteMap {
-    const map = this.#options.store.map(name);
+    const map = this.#alive(this.#options.store.map(name));
     return {
       get: async (key, deadlineMs) => {
         const outcome = await map.get(key, deadlineMs);
@@ -74,6 +76,19 @@ export class ClusterTap implements Store {
         if (key[kindAt] === recordKind) this.#options.probes.reached("record trimmed");
         return map.delete(key, deadlineMs);
       },
+    };
+  }
+
+  #alive(map: ByteMap): ByteMap {
+    const { isDead } = this.#options;
+    const never = new Promise<never>(() => undefined);
+    return {
+      get: (...call) => (isDead() ? never : map.get(...call)),
+      getMany: (...call) => (isDead() ? never : map.getMany(...call)),
+      put: (...call) => (isDead() ? never : map.put(...call)),
+      putIfAbsent: (...call) => (isDead() ? never : map.putIfAbsent(...call)),
+      replaceIfSame: (...call) => (isDead() ? never : map.replaceIfSame(...call)),
+      delete: (...call) => (isDead() ? never : map.delete(...call)),
     };
   }
 

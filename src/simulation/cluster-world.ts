@@ -24,4 +24,12 @@ export interface ClusterWorld {
   readonly oracle: ClusterOracle;
   readonly probes: ClusterProbes;
   readonly diary: ClusterDiary;
+  /** A command that ends every lane which begins to run it. */
+  readonly deadly: DeadlyCommand;
+}
+
+/** `armed`: the next command that one lane takes from another becomes it. */
+export interface DeadlyCommand {
+  armed: boolean;
+  command: string | null;
 }

@@ -11,12 +11,15 @@ import { recordKey } from "../../src/grid/grid-keys.ts";
 import type { Change } from "../../src/grid/log-record.ts";
 import type { ByteMap } from "../../src/grid/store.ts";
 import { Messenger } from "../../src/messaging-grid/messenger.ts";
+import { PartitionCommands } from "../../src/processing-units/partition-commands.ts";
 import { PartitionMemory } from "../../src/processing-units/partition-memory.ts";
 import { PendingEntries } from "../../src/processing-units/partition-pending.ts";
 import { Partition } from "../../src/processing-units/partition.ts";
 import { Replies } from "../../src/processing-units/replies.ts";
 import { runBatch, type SeedFailure } from "../../src/simulation/cluster-batch.ts";
-import { LyingStore } from "../../src/simulation/lying-store.ts";
+import { noFaults } from "../../src/simulation/cluster-faults.ts";
+import { runCluster } from "../../src/simulation/cluster-run.ts";
+import { honest, LyingStore } from "../../src/simulation/lying-store.ts";
 import { VirtualDatabase } from "../../src/simulation/virtual-database.ts";
 import type { VirtualProcess } from "../../src/simulation/virtual-process.ts";
 
@@ -248,4 +251,17 @@ test.for(bugs)("W1: found from outside: $name", { timeout: 600_000 }, async (bug
   });
   const finding = batch.failures.find(isIt);
   expect(finding, `${bug.name} in ${seedsMax} seeds`).toBeDefined();
+});
+
+test("W1: found from outside: released without draining", async () => {
+  vi.spyOn(PartitionCommands.prototype, "isPending", "get").mockReturnValue(false);
+  const lies = { ...honest, delayMsMax: 60 }; // so that something mostly waits for the journal
+  const plan = { ...noFaults, lies, kinds: ["leave"], everyMs: 1000, downMax: 1 } as const;
+  let unanswered = 0;
+  for (let seed = 1; seed <= seedsMax && unanswered === 0; seed++) {
+    const { workload } = simulatedWorkload("register");
+    const run = await runCluster({ seed, workload, faults: plan });
+    unanswered += run.unanswered + run.violations.length;
+  }
+  expect(unanswered).toBeGreaterThan(0);
 });

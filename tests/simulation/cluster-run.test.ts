@@ -21,11 +21,12 @@ const timeout = 60_000 + seeds * 3000;
 /** What failed once, by workload. A seed may mean another run by now. */
 const failedBefore: Readonly<Record<WorkloadName, readonly number[]>> = {
   // 188, 252, 272: an owner that was overtaken and had nothing to write kept what nobody served.
-  register: [22, 128, 188, 252, 272, 1023],
+  // 30019: an owner that was overtaken missed records that the next had trimmed: DATABASE_LOST.
+  register: [22, 128, 188, 252, 272, 1023, 30019],
   // An answer without effect was not kept under a client's key: an earlier try, late on its way,
   // had its effect after it.
   transfer: [1026, 1027, 1043, 1047, 1056, 1057, 1070, 1072, 1079, 1080, 1084, 1099],
-  bidding: [],
+  bidding: [30044],
 };
 
 const workloads = ["register", "transfer", "bidding"] as const;
@@ -66,6 +67,19 @@ test("W1: a healthy cluster serves everybody, and loses no answer", async () => 
   expect(judge()).toEqual([]);
   expect(run.answered).toBe(run.operations);
   expect(run.operations).toBeGreaterThan(200);
+});
+
+test("W1: lanes that come and go cleanly cost no command more than a short deadline", async () => {
+  const plan = { ...noFaults, kinds: ["leave"], everyMs: 1000, downMax: 1 } as const;
+  let left = 0;
+  for (let seed = 1; seed <= 6; seed++) {
+    const { workload } = simulatedWorkload("register");
+    const run = await runCluster({ seed, workload, faults: plan });
+    expect(run.violations).toEqual([]);
+    expect(run.unanswered).toBe(0);
+    left += run.probes.counts.get("lane left") ?? 0;
+  }
+  expect(left).toBeGreaterThan(10);
 });
 
 test("a seed decides everything: run again, it leaves the same trace", { timeout }, async () => {
