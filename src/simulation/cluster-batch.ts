@@ -2,6 +2,7 @@
 // is run once more, to be told: it fails again, as a seed decides everything.
 // Owns: the sums, the story of a failure. Does not own: one run (cluster-run.ts), who prints.
 import { partitionOf } from "../base/murmur3.ts";
+import { systemTimers } from "../base/timers.ts";
 import { ClusterProbes } from "./cluster-probes.ts";
 import { runCluster, type ClusterRunOptions, type ClusterRunResult } from "./cluster-run.ts";
 import type { ClusterWorkload } from "./cluster-workload.ts";
@@ -59,6 +60,8 @@ export async function runBatch(options: BatchOptions): Promise<BatchResult> {
     if (problems.length > 0) {
       result.failures.push({ seed, problems, story: await storyOf(options, seed) });
     }
+    // Whoever started it wants to be heard: a signal, a test runner.
+    await new Promise<void>((resolve) => systemTimers.endOfTick(resolve));
     if (options.onSeed?.(result, seed) === false) break;
   }
   return result;

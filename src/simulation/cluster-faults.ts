@@ -11,7 +11,7 @@ import { honest, type Lies } from "./lying-store.ts";
 import { healthyDatabase, type DatabaseFaults } from "./virtual-database.ts";
 import { healthyNetwork, type NetworkFaults } from "./virtual-network.ts";
 
-export const faultKinds = [
+const faultKinds = [
   "crash",
   "pause",
   "freeze",

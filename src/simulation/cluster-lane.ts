@@ -181,6 +181,7 @@ export class ClusterLane {
     if (this.#state === "over") return;
     this.#note(() => `ends: ${why}`);
     this.#state = "over";
+    this.#options.world.oracle.died(this.#options.world.time.nowMs);
     this.process.kill();
     this.#options.onOver(this);
   }
@@ -221,7 +222,10 @@ export class ClusterLane {
       stopped: (partition, reason, halted) => {
         const how = halted ? "halts" : "stops";
         diary.note(partition, () => `${this.title} ${how}: ${reason.message} [${reason.code}]`);
-        if (this.process.state !== "dead") oracle.stopped(partition, this.title, reason);
+        if (this.process.state !== "dead") {
+          oracle.stopped(partition, this.title, reason, this.#options.world.time.nowMs);
+          if (oracle.isHalted) probes.reached("partition halted: its owners died");
+        }
       },
       released: (partition, epoch) => {
         probes.reached("hand-over");

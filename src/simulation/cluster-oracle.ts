@@ -8,6 +8,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { must } from "../base/assert.ts";
 import type { Failure, FailureCode } from "../base/failure.ts";
+import { limits } from "../base/limits.ts";
 import { partitionOf } from "../base/murmur3.ts";
 import type { GridIdentity } from "../grid/grid-directory.ts";
 import type { Value } from "../grid/log-record.ts";
@@ -35,6 +36,8 @@ const lawfulStops: ReadonlySet<FailureCode> = new Set([
   "SHUTTING_DOWN",
 ]);
 const violationsMax = 20;
+/** Owners that end one after the other within this time are counted against their partition. */
+const suspicionMs = 60_000;
 
 export interface ClusterOracleOptions {
   readonly identity: GridIdentity;
@@ -54,6 +57,8 @@ export class ClusterOracle {
   readonly #denied = new Set<string>();
   /** Which owner a command was last sent to by another lane. */
   readonly #asked = new Map<string, string>();
+  readonly #deathsMs: number[] = [];
+  #isHalted = false;
   #promises = 0;
 
   constructor({ identity, workload, copies, server }: ClusterOracleOptions) {
@@ -144,8 +149,23 @@ export class ClusterOracle {
     return this.#effects.has(effect);
   }
 
-  stopped(partition: number, lane: string, { code, message }: Failure): void {
+  /** A lane ended before it could say so in any log. */
+  died(atMs: number): void {
+    this.#deathsMs.push(atMs);
+  }
+
+  /** True where a partition halted because so many lanes died that it had to be suspected. */
+  get isHalted(): boolean {
+    return this.#isHalted;
+  }
+
+  stopped(partition: number, lane: string, { code, message }: Failure, atMs: number): void {
     if (lawfulStops.has(code)) return;
+    const deaths = this.#deathsMs.filter((each) => atMs - each <= suspicionMs).length;
+    if (code === "PARTITION_HALTED" && deaths >= limits.emptyClaimsMax) {
+      this.#isHalted = true;
+      return;
+    }
     this.violate(partition, `${lane} stopped it: ${message} [${code}]`);
   }
 

@@ -4,7 +4,7 @@
 // never reaches a path proves nothing about it.
 
 /** Paths that chance reaches seldom; a batch says which of them it never saw. */
-export const rarePaths = [
+const rarePaths = [
   "append fenced",
   "append repeated after an unknown outcome",
   "own record found and confirmed",
@@ -15,6 +15,7 @@ export const rarePaths = [
   "take-over by a replacement",
   "take-over during a checkpoint",
   "hand-over",
+  "partition halted: its owners died",
   "slot lost",
   "lane left",
   "lane paused beyond suspicion",
