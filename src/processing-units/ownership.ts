@@ -306,12 +306,18 @@ export class Ownership {
     this.#everybody = entries;
     this.#entries = entries.filter(({ card }) => card.state !== "left");
     this.#watch.observe(this.#entries);
-    for (const { slot, card } of this.#entries) {
+    for (const { slot, card } of entries) {
       if (slot === this.#number) continue;
       for (const { partition, epoch } of card.owned) {
         if (epoch > 0 && epoch > (this.#released.get(partition) ?? 0)) {
           owners.learn(partition, slot, epoch);
         }
+      }
+      // Who slept through a claim and its release heard of neither: here it is said again.
+      for (const { partition, epoch } of card.witnessed) {
+        if (epoch <= (this.#released.get(partition) ?? 0)) continue;
+        this.#released.set(partition, epoch);
+        owners.released(partition, epoch);
       }
     }
     const others = this.#entries.filter(({ slot }) => slot !== this.#number);
