@@ -17,7 +17,7 @@ import { PendingEntries } from "../../src/processing-units/partition-pending.ts"
 import { Partition } from "../../src/processing-units/partition.ts";
 import { Replies } from "../../src/processing-units/replies.ts";
 import { runBatch, type SeedFailure } from "../../src/simulation/cluster-batch.ts";
-import { noFaults } from "../../src/simulation/cluster-faults.ts";
+import { noFaults, type FaultPlan } from "../../src/simulation/cluster-faults.ts";
 import { runCluster } from "../../src/simulation/cluster-run.ts";
 import { honest, LyingStore } from "../../src/simulation/lying-store.ts";
 import { VirtualDatabase } from "../../src/simulation/virtual-database.ts";
@@ -180,6 +180,8 @@ interface PlantedBug {
   plant(): void;
   /** What an oracle may say of it. */
   readonly found: RegExp;
+  /** Where what the seeds draw would take long to show it. */
+  readonly faults?: FaultPlan;
 }
 
 const bugs: readonly PlantedBug[] = [
@@ -224,6 +226,7 @@ const bugs: readonly PlantedBug[] = [
     workload: "register",
     plant: plantDenials,
     found: /was denied, and is in/,
+    faults: { ...noFaults, kinds: ["reset", "crash", "leave"], everyMs: 200, downMax: 2 },
   },
   {
     name: "local reads of what is not journaled",
@@ -247,6 +250,7 @@ test.for(bugs)("W1: found from outside: $name", { timeout: 600_000 }, async (bug
     from: 1,
     seeds: seedsMax,
     makeWorkload: () => simulatedWorkload(bug.workload),
+    run: bug.faults === undefined ? {} : { faults: bug.faults },
     onSeed: ({ failures }) => !failures.some(isIt),
   });
   const finding = batch.failures.find(isIt);
