@@ -16,10 +16,10 @@ const partitions = 8;
 const route = routes(partitions);
 
 const full = {
-  handOvers: 20,
+  handOvers: 10,
   handOverEntries: 10_000,
   largeEntries: 1_000_000,
-  windowMs: 5000,
+  windowMs: 3000,
   laneEntries: [0, 100_000, 1_000_000, 4_000_000],
 };
 const smoke: typeof full = {

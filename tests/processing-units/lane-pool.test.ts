@@ -31,6 +31,9 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
+const laneIdentity = { unit: "u", name: "lane 0", release: "test", database: "none" };
+const peers = { host: "127.0.0.1", advertisedHost: "127.0.0.1", token: "t".repeat(32) };
+
 /** A pool of one lane. `beat` is one interval of its watch; its patience is 100 times shorter. */
 async function newPool({ breaksLate = false } = {}) {
   const spinning = new Int32Array(new SharedArrayBuffer(4));
@@ -61,15 +64,9 @@ async function newPool({ breaksLate = false } = {}) {
       const module = new URL("../support/unruly-application.ts", import.meta.url).href;
       const task = {
         number,
-        lane: {
-          incarnation: newId(systemRandom()),
-          unit: "u",
-          name: "lane 0",
-          release: "test",
-          database: "none",
-        },
+        lane: { ...laneIdentity, incarnation: newId(systemRandom()) },
         predecessor,
-        peers: { host: "127.0.0.1", advertisedHost: "127.0.0.1", token: "t".repeat(32) },
+        peers,
         identity,
         application: { module, options: { breaksLate, spinning } satisfies Unruliness },
         store: port2,

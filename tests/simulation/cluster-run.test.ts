@@ -16,7 +16,7 @@ import { modulesOf } from "../support/module-graph.ts";
 
 const seeds = Number(process.env["ORRERY_SEEDS"] ?? 70);
 const from = Number(process.env["ORRERY_FROM"] ?? Math.floor(Date.now() / 1000) % 2 ** 31);
-const timeout = 60_000 + seeds * 3000;
+const timeout = 60_000 + seeds * 6000;
 
 /** What failed once, by workload. A seed may mean another run by now. */
 const failedBefore: Readonly<Record<WorkloadName, readonly number[]>> = {
