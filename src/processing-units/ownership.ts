@@ -8,10 +8,10 @@
 // Invariants (docs/invariants.md):
 //   O1. A lane claims a partition only where nobody holds it who lives: released, or its lane's
 //       heartbeat stood still and its connection is closed, refused, or silent for long.
-//   O3. Lanes of one grid write to one database.
+//   O3. Lanes of one grid write to one database (lane-admission.ts).
 //   O2. A lane whose wall clock is seconds off the others' claims nothing.
 import type { Clock } from "../base/clock.ts";
-import { failed, failure, ok, type Failure, type Outcome } from "../base/failure.ts";
+import { failure, ok, type Failure, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { TimerHandle, Timers } from "../base/timers.ts";
 import type { GridIdentity } from "../grid/grid-directory.ts";
@@ -22,6 +22,7 @@ import { assign, joinDelayMs } from "../messaging-grid/assignment.ts";
 import type { OwnerTable } from "../messaging-grid/owner-table.ts";
 import type { PeerLinks } from "../messaging-grid/peer-links.ts";
 import { RosterWatch } from "../messaging-grid/roster-watch.ts";
+import { databaseMisfit, joinsBefore } from "./lane-admission.ts";
 
 /** Who this lane is, for the others. */
 export interface LaneIdentity {
@@ -124,14 +125,15 @@ export class Ownership {
     const { predecessor, clock } = this.#options;
     const known = await readRoster(this.#options.map);
     if (!known.ok) return known;
-    const misfit = this.#databaseMisfit(known.value);
+    const { lane } = this.#options;
+    const nowMs = clock.wallMs();
+    const misfit = databaseMisfit(known.value, lane.database, nowMs);
     if (misfit !== null) return misfit;
-    this.#joins = this.#joinsBefore(known.value) + 1;
+    this.#joins = joinsBefore(known.value, lane.name, nowMs) + 1;
     // A replacement is expected: its slot, its partitions and its neighbours are known.
     if (predecessor !== null && joinDelayMs(this.#joins) === 0) this.#state = "ready";
     // A card that old is a dead lane's, unless the clocks are wrong by as much; even then its lane
     // is only told to join again.
-    const nowMs = clock.wallMs();
     const mayTake = ({ card }: RosterEntry) => nowMs - card.wallMs > limits.slotForgottenMs;
     const joined = await this.#slot.join(this.#card(), { mayTake, predecessor });
     if (!joined.ok) return joined;
@@ -297,8 +299,14 @@ export class Ownership {
   #settle(nowMs: number): void {
     if (nowMs - this.#joinedAtMs >= limits.slotForgottenMs) this.#joins = 1; // it came to stay
     if (this.#state !== "joining") return;
-    const delayMs = Math.max(limits.joinSettleMs, joinDelayMs(this.#joins));
-    if (nowMs - this.#joinedAtMs >= delayMs) this.#state = "ready";
+    // Where nobody else is ready there is nothing that it could move back and forth.
+    const isNeeded = !this.#entries.some((entry) => {
+      return entry.slot !== this.#number && entry.card.state === "ready" && !this.#isDead(entry);
+    });
+    const delayMs = isNeeded ? 0 : joinDelayMs(this.#joins);
+    if (nowMs - this.#joinedAtMs >= Math.max(limits.joinSettleMs, delayMs)) {
+      this.#state = "ready";
+    }
   }
 
   #observe(entries: readonly RosterEntry[]): void {
@@ -450,32 +458,6 @@ export class Ownership {
   /** O2 */
   #clockIsRight(): boolean {
     return Math.abs(this.#clockOffsetMs()) <= limits.clockOffsetMsMax;
-  }
-
-  /** Lanes that write to another database would each write a part of the partitions there. */
-  #databaseMisfit(entries: readonly RosterEntry[]): Outcome<never> | null {
-    const { lane, clock } = this.#options;
-    const nowMs = clock.wallMs();
-    for (const { card } of entries) {
-      const isThere = card.state !== "left" && nowMs - card.wallMs < limits.clockOffsetMsMax;
-      if (!isThere || card.database === null || lane.database === null) continue;
-      if (card.database === lane.database) continue;
-      const message = `${card.name} serves this grid and writes to another database`;
-      return failed("DATABASE_FOREIGN", `${message}; give --database the same, or stop that unit`);
-    }
-    return null;
-  }
-
-  #joinsBefore(entries: readonly RosterEntry[]): number {
-    const { lane, clock } = this.#options;
-    const nowMs = clock.wallMs();
-    let joins = 0;
-    for (const { card } of entries) {
-      if (card.name !== lane.name || Math.abs(nowMs - card.wallMs) > limits.slotForgottenMs)
-        continue;
-      joins = Math.max(joins, card.joins);
-    }
-    return joins;
   }
 
   #card(): LaneCard {

@@ -236,3 +236,14 @@ test("O3: a lane that writes to another database than those that live is refused
   await pass(limits.clockOffsetMsMax);
   await join(new TestLane("b", { database: "two" })); // nobody is left who would mind
 });
+
+test("O1: one that comes back again and again waits for nobody where it is alone", async () => {
+  for (let round = 0; round < 8; round++) {
+    const alone = new TestLane("alone");
+    alone.view = () => refused;
+    await join(alone);
+    await pass(limits.heartbeatStillMs + settleMs);
+    expect(alone.held.size).toBe(partitions);
+    alone.process.kill();
+  }
+});
