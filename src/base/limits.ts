@@ -104,7 +104,7 @@ export const limits = {
   /** Commands that so many owners died of are refused: POISON. */
   poisonAttempts: 2,
   /** Claims in a row with nothing between them, within a minute. More: the partition halts. */
-  emptyClaimsMax: 6,
+  emptyClaimsMax: 16,
   /** A partition that stops this often without serving a minute in between halts. */
   partitionStopsMax: 4,
   /** Answers kept under a client's Idempotency-Key: for how long, and how many in a partition. */
