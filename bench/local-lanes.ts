@@ -86,6 +86,7 @@ export class LocalLanes {
           this.#moves.released(name, partition);
         },
         stopped: (partition, reason) => {
+          if (reason.code === "SHUTTING_DOWN") return; // it was still loading when its lane left
           throw new Error(`partition ${String(partition)} stopped: ${reason.message}`);
         },
         lost: (reason) => {

@@ -85,8 +85,8 @@ export const limits = {
   /** A lane tries so long to get a slot, then says what the store said. */
   rosterJoinMsMax: 10_000,
   /** A lane says that it lives; another that has seen no new heartbeat for so long may doubt it. */
-  heartbeatMs: 150,
-  heartbeatStillMs: 600,
+  heartbeatMs: 100,
+  heartbeatStillMs: 450,
   /** A lane joins so long before partitions are given to it: those of one start come together. */
   joinSettleMs: 250,
   /** A lane that joins more often than that waits longer each time, up to this. */
@@ -94,12 +94,13 @@ export const limits = {
   joinDelayMsMax: 60_000,
   /** A lane that lives and cannot be reached for so long: commands to it are answered so. */
   peerUnreachableMs: 1000,
-  /** Partitions that a lane hands over at once. */
-  handOversMax: 4,
+  /** Partitions that a lane hands over at once, until the next owner serves or so long after. */
+  handOversMax: 2,
+  handOverMsMax: 250,
   /** A wall clock that is further off the others': its lane claims nothing. */
   clockOffsetMsMax: 5000,
   /** A lane whose own heartbeat is older than this answers no read from memory alone. */
-  staleReadMsMax: 500,
+  staleReadMsMax: 400,
 
   /** Commands that so many owners died of are refused: POISON. */
   poisonAttempts: 2,

@@ -239,8 +239,8 @@ export class Lane {
       partition.close(failure("SHUTTING_DOWN", "this processing unit is stopping"));
     }
     this.#forgetting?.cancel();
+    this.#messenger.close(); // first: it lets out what tells the heirs that they may claim
     await this.#ownership.close();
-    this.#messenger.close();
     return written;
   }
 

@@ -94,6 +94,8 @@ export class Ownership {
   readonly #doubts = new Map<number, number>();
   /** The newest epoch under which each partition was released. */
   readonly #released = new Map<number, number>();
+  /** Released to somebody who does not serve yet, and until when that is waited for. */
+  readonly #moving = new Map<number, number>();
   #timer: TimerHandle | null = null;
   #decideSoon = false;
   /** A heartbeat is wanted before its time. */
@@ -160,6 +162,7 @@ export class Ownership {
 
   /** A lane says that it serves a partition: known before its card says so. */
   heardServing(slot: number, partition: number, epoch: number): void {
+    if (this.#moving.delete(partition)) this.decideSoon();
     if (this.#options.owners.learn(partition, slot, epoch)) this.#doubt(partition);
   }
 
@@ -175,6 +178,7 @@ export class Ownership {
   /** This lane released a partition: until somebody serves it, its card is what vouches for it. */
   gaveAway(owned: OwnedPartition): void {
     this.#witnessed = [...this.#witnessed, owned];
+    this.#moving.set(owned.partition, this.#options.clock.monotonicMs() + limits.handOverMsMax);
     this.heardReleased(owned.partition, owned.epoch);
   }
 
@@ -423,7 +427,8 @@ export class Ownership {
 
   #giveAway(assigned: readonly (number | null)[], members: readonly RosterEntry[]): void {
     const { events } = this.#options;
-    let room = limits.handOversMax - events.leaving();
+    // Few at a time: a partition stands still for as long as its next owner loads, and no longer.
+    let room = limits.handOversMax - events.leaving() - this.#movingCount();
     for (const { partition, epoch } of events.held()) {
       const to = assigned[partition] ?? null;
       if (room <= 0) return;
@@ -436,6 +441,14 @@ export class Ownership {
       room--;
       events.handOver(partition, to);
     }
+  }
+
+  #movingCount(): number {
+    const nowMs = this.#options.clock.monotonicMs();
+    for (const [partition, untilMs] of this.#moving) {
+      if (nowMs >= untilMs) this.#moving.delete(partition);
+    }
+    return this.#moving.size;
   }
 
   #doubt(partition: number): void {

@@ -218,6 +218,12 @@ export class UnitRun {
     return (await metricOf(this.unit(unit).url, "orrery_partitions_serving")) ?? 0;
   }
 
+  /** Null where each unit serves as many partitions as the others; else what each serves. */
+  async unevenShares(): Promise<string | null> {
+    const shares = await Promise.all(this.#units.map((_, unit) => this.share(unit)));
+    return shares.every((share) => share === partitions / units) ? null : shares.join(", ");
+  }
+
   /** How often a partition was claimed so far, by anybody: as the units' logs say. */
   claims(): number {
     const logs = this.#units.map(({ name }) =>

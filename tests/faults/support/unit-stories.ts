@@ -53,6 +53,8 @@ export async function freeze(run: UnitRun): Promise<void> {
  * another one serves; what cannot be reached is refused, and /readyz says so, until the cut heals.
  */
 export async function cut(run: UnitRun, network: MemberNetwork): Promise<void> {
+  // What came before may still move partitions, which is no claim of the cut's.
+  await until("each unit has its even share", () => run.unevenShares());
   const claims = run.claims();
   const unreachable = run.answered(
     ({ units: [unit], outcome }) =>
