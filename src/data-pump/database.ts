@@ -2,7 +2,10 @@
 // Owns: the contract, in words and types. Does not own: SQL (postgres-database.ts), what the
 // progress of a partition means for its owner (pump.ts).
 //
-// 1. Calls are made one at a time. Each settles within its time limit; a promise never rejects.
+// 1. Calls are made one at a time; only `write` may be called again before the one before it has
+//    settled, at most limits.pumpTransactionsInFlight of them at once. They take effect in the
+//    order given; where one does not, those behind it that build on it are "misfit".
+//    Each call settles within its time limit; a promise never rejects.
 // 2. A failure of kind `unknown` (from `write` only): it may have happened, or may still happen.
 //    Any other failure: nothing happened. The database counts as away, and is tried again; only
 //    ROW_REFUSED is about the rows that were given.
@@ -12,7 +15,16 @@ import type { Outcome } from "../base/failure.ts";
 import type { Value } from "../grid/log-record.ts";
 import type { Table } from "./table.ts";
 
-/** What the database knows of one partition: the records 1 to `seq` are in its tables. */
+/** An entry of which a change is a dead letter: what changes it later has to follow it there. */
+export interface ParkedKey {
+  readonly space: string;
+  readonly key: string;
+}
+
+/**
+ * What the database knows of one partition: the records 1 to `seq` are in its tables, or among its
+ * dead letters.
+ */
 export interface ProgressRow {
   readonly partition: number;
   readonly generation: number;
@@ -21,6 +33,13 @@ export interface ProgressRow {
   readonly epoch: number;
   /** Checksum of record `seq`; null before the first write. */
   readonly chain: Buffer | null;
+  /** Record `seq` is a final release: a clean stop, everything is written. */
+  readonly complete: boolean;
+  /** Raised by each act of an operator on the partition's dead letters, and by nothing else. */
+  readonly letters: number;
+  /** How many dead letters the partition has. */
+  readonly deadLetters: number;
+  readonly parked: readonly ParkedKey[];
 }
 
 export interface EpochClaim {
@@ -35,13 +54,34 @@ export interface ProgressStep {
   readonly before: number;
   readonly seq: number;
   readonly chain: Buffer;
+  /** As the row must have it: else the parked keys that were reckoned with are not those now. */
+  readonly letters: number;
+  /** Record `seq` is a final release. */
+  readonly complete: boolean;
 }
 
-/** Changes of one table; a key stands in it once. */
+/** Changes of one table. A key stands once in `upserts` and `deletes` together. */
 export interface TableRows {
   readonly table: Table;
   readonly upserts: readonly (readonly [key: string, value: Value])[];
   readonly deletes: readonly string[];
+  /** Of tables of kind "append": in order, nothing coalesced; the other two are empty there. */
+  readonly appends: readonly (readonly [key: string, value: Value])[];
+}
+
+/** A change that is not in its table: its content was refused, or it follows one that was. */
+export interface DeadLetter {
+  readonly partition: number;
+  /** Of its record. */
+  readonly position: number;
+  /** Index of the change among those of its record. */
+  readonly change: number;
+  readonly space: string;
+  readonly key: string;
+  /** Null: a delete. */
+  readonly value: Value;
+  /** What the database said; null: parked behind an earlier letter of its key. */
+  readonly reason: string | null;
 }
 
 export interface PumpTransaction {
@@ -49,6 +89,8 @@ export interface PumpTransaction {
   /** Sorted by partition, so that two owners never wait for one another in a circle. */
   readonly steps: readonly ProgressStep[];
   readonly rows: readonly TableRows[];
+  /** In order within each partition; written together with the rows. */
+  readonly letters: readonly DeadLetter[];
 }
 
 /** `misfit`: the progress of a partition in it is not as given; nothing was written. */
@@ -56,12 +98,16 @@ export type WriteResult = "written" | "misfit";
 
 export interface Database {
   /**
-   * Writes each epoch where the row's generation is `generation` and its epoch is lower; then,
-   * all that being durable, reads the rows. A partition without a row is missing in the answer.
+   * Writes each epoch where the row's generation is `generation` and its epoch is lower (such a row
+   * is not `complete` any more); then, all that being durable, reads the rows. A partition without
+   * a row is missing in the answer.
    */
   claim(generation: number, claims: readonly EpochClaim[]): Promise<Outcome<ProgressRow[]>>;
   read(partitions: readonly number[]): Promise<Outcome<ProgressRow[]>>;
-  /** One transaction: every step fits (generation, epoch, before) and all is written, or none. */
+  /**
+   * One transaction: every step fits (generation, epoch, letters, before) and all is written, or
+   * none of it.
+   */
   write(transaction: PumpTransaction): Promise<Outcome<WriteResult>>;
   close(): Promise<void>;
 }

@@ -60,6 +60,10 @@ function toProgressRow(row: AnswerRow): ProgressRow {
     seq: Number(seq),
     epoch: Number(epoch),
     chain: Buffer.isBuffer(chain) ? chain : null,
+    complete: false,
+    letters: 0,
+    deadLetters: 0,
+    parked: [],
   };
 }
 
@@ -135,6 +139,7 @@ export class PostgresDatabase implements Database {
   }
 
   async write(transaction: PumpTransaction): Promise<Outcome<WriteResult>> {
+    assert(transaction.letters.length === 0, "the schema has no place for letters");
     const rows = await statementsFor(transaction.rows, this.#timers);
     if (!rows.ok) return rows;
     const { steps, generation } = transaction;

@@ -367,9 +367,10 @@ export class Pump {
     const { generation } = this.#options.identity;
     const steps: ProgressStep[] = batch.parts.map(({ partition, before, seq, chain }) => {
       const { epoch } = partition.source;
-      return { partition: partition.number, epoch, before, seq, chain };
+      const fixed = { letters: 0, complete: false };
+      return { partition: partition.number, epoch, before, seq, chain, ...fixed };
     });
-    const transaction = { generation, steps, rows: batch.rows.toTables() };
+    const transaction = { generation, steps, rows: batch.rows.toTables(), letters: [] };
     const writing = this.#options.database.write(transaction);
     const forming = this.#form();
     const outcome = await writing;

@@ -42,7 +42,7 @@ export class RowBatch {
         if (value === null) deletes.push(key);
         else upserts.push([key, value]);
       }
-      return { table, upserts, deletes };
+      return { table, upserts, deletes, appends: [] };
     });
   }
 

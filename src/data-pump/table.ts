@@ -22,6 +22,11 @@ export interface Table {
   readonly name: string;
   readonly key: string;
   readonly columns: Readonly<Record<string, ColumnType>>;
+  /**
+   * `append`: every change becomes a row of its own, in order, and no row is ever updated; `key`
+   * is not unique there. Only for write-only spaces.
+   */
+  readonly kind?: "append";
 }
 
 const timestampMsMin = -62_135_596_800_000;

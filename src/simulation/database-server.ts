@@ -3,25 +3,49 @@
 // Owns: transactions, backups, what an oracle may look at. Does not own: time, and what a caller is
 // told (virtual-database.ts).
 import type {
+  DeadLetter,
   EpochClaim,
+  ParkedKey,
   ProgressRow,
   PumpTransaction,
   WriteResult,
 } from "../data-pump/database.ts";
 import type { Value } from "../grid/log-record.ts";
 
+/** A row without what follows from the dead letters. */
+export type StoredRow = Omit<ProgressRow, "deadLetters" | "parked">;
+/** A row of a table of kind "append". */
+export type AppendedRow = readonly [key: string, value: Value];
+
 interface ServerState {
-  readonly progress: Map<number, ProgressRow>;
+  readonly progress: Map<number, StoredRow>;
   readonly tables: Map<string, Map<string, Value>>;
+  readonly appended: Map<string, AppendedRow[]>;
+  letters: DeadLetter[];
 }
 
-function copyState({ progress, tables }: ServerState): ServerState {
-  const copied = [...tables].map(([name, rows]) => [name, new Map(rows)] as const);
-  return { progress: new Map(progress), tables: new Map(copied) };
+function copyState({ progress, tables, appended, letters }: ServerState): ServerState {
+  return {
+    progress: new Map(progress),
+    tables: new Map([...tables].map(([name, rows]) => [name, new Map(rows)] as const)),
+    appended: new Map([...appended].map(([name, rows]) => [name, [...rows]] as const)),
+    letters: [...letters],
+  };
+}
+
+function entryOf<V>(map: Map<string, V>, name: string, make: () => V): V {
+  const known = map.get(name) ?? make();
+  map.set(name, known);
+  return known;
 }
 
 export class DatabaseServer {
-  #state: ServerState = { progress: new Map(), tables: new Map() };
+  #state: ServerState = {
+    progress: new Map(),
+    tables: new Map(),
+    appended: new Map(),
+    letters: [],
+  };
   #transactions = 0;
   /** Shown each transaction that took effect, right after it did. */
   onWritten: (transaction: PumpTransaction) => void = () => undefined;
@@ -29,7 +53,8 @@ export class DatabaseServer {
   /** With a row for each partition, as it is before the first write. */
   constructor(partitions: number, generation = 1) {
     for (let partition = 0; partition < partitions; partition++) {
-      this.setRow({ partition, generation, seq: 0, epoch: 0, chain: null });
+      const rest = { seq: 0, epoch: 0, chain: null, complete: false, letters: 0 };
+      this.setRow({ partition, generation, ...rest });
     }
   }
 
@@ -38,12 +63,23 @@ export class DatabaseServer {
   }
 
   row(partition: number): ProgressRow | undefined {
-    return this.#state.progress.get(partition);
+    const row = this.#state.progress.get(partition);
+    if (row === undefined) return undefined;
+    const letters = this.letters(partition);
+    const parked = new Map<string, ParkedKey>();
+    for (const { space, key } of letters) parked.set(`${space}/${key}`, { space, key });
+    return { ...row, deadLetters: letters.length, parked: [...parked.values()] };
   }
 
   /** By hand: what no pump did. */
-  setRow(row: ProgressRow): void {
-    this.#state.progress.set(row.partition, row);
+  setRow({ partition, generation, seq, epoch, chain, complete, letters }: StoredRow): void {
+    const row = { partition, generation, seq, epoch, chain, complete, letters };
+    this.#state.progress.set(partition, row);
+  }
+
+  /** The dead letters of a partition, in order. */
+  letters(partition: number): DeadLetter[] {
+    return this.#state.letters.filter((letter) => letter.partition === partition);
   }
 
   removeRow(partition: number): void {
@@ -53,6 +89,11 @@ export class DatabaseServer {
   /** The rows of a table, by key. */
   table(name: string): ReadonlyMap<string, Value> {
     return this.#state.tables.get(name) ?? new Map<string, Value>();
+  }
+
+  /** The rows of a table of kind "append", in order. */
+  appended(name: string): readonly AppendedRow[] {
+    return this.#state.appended.get(name) ?? [];
   }
 
   /** A backup; calling what is returned goes back to it. */
@@ -66,7 +107,9 @@ export class DatabaseServer {
   claim(generation: number, claims: readonly EpochClaim[]): void {
     for (const { partition, epoch } of claims) {
       const row = this.row(partition);
-      if (row?.generation === generation && row.epoch < epoch) this.setRow({ ...row, epoch });
+      if (row?.generation === generation && row.epoch < epoch) {
+        this.setRow({ ...row, epoch, complete: false });
+      }
     }
   }
 
@@ -80,19 +123,19 @@ export class DatabaseServer {
       const fits =
         row?.generation === transaction.generation &&
         row.epoch === step.epoch &&
+        row.letters === step.letters &&
         row.seq === step.before;
       if (!fits) return "misfit";
     }
     const { generation } = transaction;
-    for (const { partition, epoch, seq, chain } of transaction.steps) {
-      this.setRow({ partition, generation, epoch, seq, chain });
-    }
-    for (const { table, upserts, deletes } of transaction.rows) {
-      const rows = this.#state.tables.get(table.name) ?? new Map<string, Value>();
-      this.#state.tables.set(table.name, rows);
+    for (const step of transaction.steps) this.setRow({ ...step, generation });
+    for (const { table, upserts, deletes, appends } of transaction.rows) {
+      const rows = entryOf(this.#state.tables, table.name, () => new Map<string, Value>());
       for (const [key, value] of upserts) rows.set(key, value);
       for (const key of deletes) rows.delete(key);
+      entryOf(this.#state.appended, table.name, () => []).push(...appends);
     }
+    this.#state.letters.push(...transaction.letters);
     this.#transactions++;
     this.onWritten(transaction);
     return "written";

@@ -16,8 +16,19 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
 const identity = { gridId: "grid", generation: 1, partitions: 1 };
 const transaction = {
   generation: 1,
-  steps: [{ partition: 0, epoch: 1, before: 0, seq: 1, chain: Buffer.alloc(16, 1) }],
-  rows: [{ table: itemsTable, upserts: [["a", { count: 1 }]] as const, deletes: [] }],
+  steps: [
+    {
+      partition: 0,
+      epoch: 1,
+      before: 0,
+      seq: 1,
+      chain: Buffer.alloc(16, 1),
+      letters: 0,
+      complete: false,
+    },
+  ],
+  rows: [{ table: itemsTable, upserts: [["a", { count: 1 }]] as const, deletes: [], appends: [] }],
+  letters: [],
 };
 
 let server: TestDatabase;

@@ -69,13 +69,16 @@ function chain(byte: number): Buffer {
   return Buffer.alloc(16, byte);
 }
 
+/** Of a row: no dead letters, no clean stop. */
+const clean = { complete: false, letters: 0, deadLetters: 0, parked: [] };
+
 function transaction(
   step: { partition?: number; epoch?: number; before: number; seq: number },
   rows: readonly TableRows[] = [],
 ): PumpTransaction {
   const { partition = 0, epoch = 1, before, seq } = step;
-  const steps = [{ partition, epoch, before, seq, chain: chain(seq) }];
-  return { generation: 1, steps, rows };
+  const steps = [{ partition, epoch, before, seq, chain: chain(seq), letters: 0, complete: false }];
+  return { generation: 1, steps, rows, letters: [] };
 }
 
 function codeOf(outcome: Outcome<unknown>): string {
@@ -102,12 +105,17 @@ test("D1: rows, deletes and progress arrive together, in the types of their colu
     ["null", { customer: "NULL", details: null }],
     ["gone", { customer: "deleted below" }],
   ] as const;
-  const first = { table: orders, upserts, deletes: [] };
+  const first = { table: orders, upserts, deletes: [], appends: [] };
   expect(await pump.write(transaction({ before: 0, seq: 3 }, [first]))).toEqual({
     ok: true,
     value: "written",
   });
-  const second = { table: orders, upserts: [["null", { pieces: 7 }]] as const, deletes: ["gone"] };
+  const second = {
+    table: orders,
+    upserts: [["null", { pieces: 7 }]] as const,
+    deletes: ["gone"],
+    appends: [],
+  };
   unwrap(await pump.write(transaction({ before: 3, seq: 4 }, [second])));
   const rows = await query(
     url,
@@ -138,7 +146,7 @@ test("D1: rows, deletes and progress arrive together, in the types of their colu
     { ...none, order_id: "null", pieces: 7 },
   ]);
   expect(unwrap(await pump.read([0]))).toEqual([
-    { partition: 0, generation: 1, seq: 4, epoch: 1, chain: chain(4) },
+    { ...clean, partition: 0, generation: 1, seq: 4, epoch: 1, chain: chain(4) },
   ]);
 });
 
@@ -147,12 +155,12 @@ test("D1: a step that does not fit writes nothing, of no partition in its transa
   const pump = open(url);
   const claims = [0, 1].map((partition) => ({ partition, epoch: 1 }));
   unwrap(await pump.claim(1, claims));
-  const row = { table: orders, upserts: [["a", { pieces: 1 }]] as const, deletes: [] };
+  const row = { table: orders, upserts: [["a", { pieces: 1 }]] as const, deletes: [], appends: [] };
   const steps = [
-    { partition: 0, epoch: 1, before: 0, seq: 1, chain: chain(1) },
-    { partition: 1, epoch: 1, before: 5, seq: 6, chain: chain(6) },
+    { partition: 0, epoch: 1, before: 0, seq: 1, chain: chain(1), letters: 0, complete: false },
+    { partition: 1, epoch: 1, before: 5, seq: 6, chain: chain(6), letters: 0, complete: false },
   ];
-  const outcome = await pump.write({ generation: 1, steps, rows: [row] });
+  const outcome = await pump.write({ generation: 1, steps, rows: [row], letters: [] });
   expect(outcome).toEqual({ ok: true, value: "misfit" });
   expect(await query(url, "SELECT * FROM public.orders")).toEqual([]);
   expect(unwrap(await pump.read([0, 1])).map(({ seq }) => seq)).toEqual([0, 0]);
@@ -210,7 +218,7 @@ test("ROW_REFUSED for content that its column cannot hold; nothing is written", 
     { orderedAt: Number.NaN },
     "no object",
   ]) {
-    const rows = [{ table: orders, upserts: [["k", value]] as const, deletes: [] }];
+    const rows = [{ table: orders, upserts: [["k", value]] as const, deletes: [], appends: [] }];
     const outcome = await pump.write(transaction({ before: 0, seq: 1 }, rows));
     expect(codeOf(outcome), JSON.stringify(outcome)).toBe("ROW_REFUSED");
   }
@@ -225,7 +233,9 @@ test("D10: keys, values and column names are never read as SQL", async () => {
   const upserts = [[evil, { customer: `${evil}","x\\`, details: { [evil]: evil } }]] as const;
   unwrap(
     await pump.write(
-      transaction({ before: 0, seq: 1 }, [{ table: orders, upserts, deletes: [`{"`, evil + "x"] }]),
+      transaction({ before: 0, seq: 1 }, [
+        { table: orders, upserts, deletes: [`{"`, evil + "x"], appends: [] },
+      ]),
     ),
   );
   const rows = await query(url, "SELECT order_id, customer, details FROM public.orders");

@@ -117,7 +117,8 @@ test.each([
   log.change(log.claim(), [item("a", 1)]);
   log.change(1, [item("a", 2)]);
   const lane = world.lane();
-  world.server.setRow({ partition: 0, generation: 1, seq: 0, epoch: 0, chain: null, ...row });
+  const fresh = { generation: 1, seq: 0, epoch: 0, chain: null, complete: false, letters: 0 };
+  world.server.setRow({ partition: 0, ...fresh, ...row });
   lane.pump.attach(log.source(log.claim()));
   await world.pass(100);
   expect(codes(lane)).toEqual([code]);
@@ -154,7 +155,8 @@ test("D7: what a later owner wrote and trimmed is not lost: the owner before is 
   world.server.claim(1, [{ partition: 0, epoch: next }]);
   const { position: seq } = last.record;
   const { checksum: chain } = last;
-  world.server.setRow({ partition: 0, generation: 1, epoch: next, seq, chain });
+  const clean = { complete: false, letters: 0 };
+  world.server.setRow({ partition: 0, generation: 1, epoch: next, seq, chain, ...clean });
   for (const { record } of [first, last]) log.gone.add(record.position);
   await world.pass(10_000);
   expect(codes(lane)).toEqual(["DATABASE_FENCED"]);

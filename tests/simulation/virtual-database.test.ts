@@ -18,8 +18,11 @@ import { item, itemsTable, PumpWorld } from "../support/pump-world.ts";
 const chain = Buffer.from("chain");
 
 function transaction(before: number, seq: number, count: number): PumpTransaction {
-  const rows = [{ table: itemsTable, upserts: [["a", { count }] as const], deletes: [] }];
-  return { generation: 1, steps: [{ partition: 0, epoch: 1, before, seq, chain }], rows };
+  const rows = [
+    { table: itemsTable, upserts: [["a", { count }] as const], deletes: [], appends: [] },
+  ];
+  const step = { partition: 0, epoch: 1, before, seq, chain, letters: 0, complete: false };
+  return { generation: 1, steps: [step], rows, letters: [] };
 }
 
 class DatabaseWorld extends PumpWorld {
