@@ -45,6 +45,8 @@ export const failureKinds = {
   GRID_FOREIGN: "terminal",
   GRID_FORMAT: "terminal",
   GRID_PARTITIONS: "terminal",
+  REBUILD_REFUSED: "terminal",
+  REBUILD_OVERTAKEN: "terminal",
   GRID_UNAVAILABLE: "retryable",
   GRID_FULL: "retryable",
   ROSTER_FULL: "terminal",
