@@ -6,6 +6,7 @@
 //   D4. From the moment that COMMIT was sent, only its answer makes an outcome definite.
 //   D8. A connection is used only after the database was found to be ours and to fit.
 import { assert } from "../base/assert.ts";
+import { failpoint } from "../base/failpoints.ts";
 import { failed, ok, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { Timers } from "../base/timers.ts";
@@ -127,6 +128,7 @@ export class PostgresDatabase implements Database {
         { text: "COMMIT", parameters: [] },
       ]);
       const rows = await connection.rows(readRows, [partitions]);
+      failpoint("pump.claimed");
       return ok(rows.map(toProgressRow));
     });
   }
@@ -142,6 +144,7 @@ export class PostgresDatabase implements Database {
     assert(transaction.letters.length === 0, "the schema has no place for letters");
     const rows = await statementsFor(transaction.rows, this.#timers);
     if (!rows.ok) return rows;
+    failpoint("pump.write");
     const { steps, generation } = transaction;
     const statements = [
       { text: "BEGIN", parameters: [] },
@@ -157,6 +160,7 @@ export class PostgresDatabase implements Database {
       }
       commit.isSent = true;
       await connection.rows("COMMIT");
+      failpoint("pump.written");
       return ok("written");
     });
     // A constraint that is looked at last refuses the rows at COMMIT, and says so.

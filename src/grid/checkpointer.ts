@@ -5,6 +5,7 @@
 // Invariants (docs/invariants.md):
 //   K1. The record's delta and batch are read from one moment of the memory: nothing runs between.
 //   L10. An answer that the machine cannot have meant stops the partition.
+import { failpoint } from "../base/failpoints.ts";
 import { failure, type Failure, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { TimerHandle, Timers } from "../base/timers.ts";
@@ -383,6 +384,7 @@ function bytesOf(segments: readonly SegmentName[]): number {
 
 async function callCheckpoint(map: ByteMap, call: CheckpointCall): Promise<Outcome<Definite>> {
   if (call.op !== "deleteMany") return callStore(map, call);
+  failpoint("log.trim");
   const outcomes = await Promise.all(call.keys.map((key) => map.delete(key, limits.storeReadMs)));
   return outcomes.find((outcome) => !outcome.ok) ?? { ok: true, value: null };
 }

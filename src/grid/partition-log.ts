@@ -11,6 +11,7 @@
 //   L11. A call that waits to be repeated when members change waits for the check (log-check.ts).
 import { assert, must } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
+import { failpoint } from "../base/failpoints.ts";
 import { failed, failure, ok, type Failure, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { TimerHandle, Timers } from "../base/timers.ts";
@@ -352,11 +353,13 @@ export class PartitionLog<E extends CommandEntry> {
         break;
       }
       case "serving": {
+        failpoint("log.claimed");
         const { claim, checksum: link } = output;
         this.#tell(() => this.#listener.serving({ record: claim, checksum: link }));
         break;
       }
       case "durable": {
+        failpoint("log.durable");
         const entries = this.#inFlight;
         this.#inFlight = [];
         // The next batch leaves before the replies of this one; what speaks of it, after them.
@@ -417,6 +420,7 @@ export class PartitionLog<E extends CommandEntry> {
   }
 
   #issue(call: LogCall): void {
+    if (call.op === "putIfAbsent") failpoint("log.append");
     void callStore(this.#map, call).then((outcome) => {
       if (this.#closed) return;
       if (outcome.ok) this.#silence = null;

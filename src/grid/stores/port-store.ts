@@ -7,6 +7,7 @@
 //   S2. Whatever happens to the port or to the other thread, each call is answered.
 import type { MessagePort } from "node:worker_threads";
 import { must, unreachable } from "../../base/assert.ts";
+import { failpoint } from "../../base/failpoints.ts";
 import { failed, failureKinds, ok, type FailureCode, type Outcome } from "../../base/failure.ts";
 import { withDeadline, type Timers } from "../../base/timers.ts";
 import type { ByteMap, Store } from "../store.ts";
@@ -214,7 +215,10 @@ export function serveStore(store: Store, port: MessagePort, timers: Timers): voi
   const writer = new PortWriter(port, timers);
   port.on("message", (block: Uint8Array) => {
     for (const item of decodeItems(block)) {
-      void perform(store, item).then((outcome) => writer.add(writeAnswer(item.id, outcome)));
+      void perform(store, item).then((outcome) => {
+        if (calls[item.tag] === "putIfAbsent") failpoint("store.stored");
+        writer.add(writeAnswer(item.id, outcome));
+      });
     }
   });
 }
