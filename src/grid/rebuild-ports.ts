@@ -26,10 +26,11 @@ export interface GenerationMark {
 export interface DatabaseRow extends GenerationMark {
   readonly gridId: string;
   /**
-   * The progress of the generation that its tables are of, all partitions, ascending. From a fence
-   * on and until the first epoch is claimed under the new generation: the list given to the fence,
-   * as the progress rows are of a generation that has written nothing.
+   * The generation that `written` is of: its own, or, until the first epoch is claimed under it,
+   * the one that was fenced off when it was reserved: it has written nothing itself.
    */
+  readonly base: number;
+  /** The progress of generation `base`, all partitions, ascending. */
   readonly written: readonly WrittenPartition[];
 }
 
@@ -37,8 +38,6 @@ export interface DatabaseRow extends GenerationMark {
 export interface FencedRow extends GenerationMark {
   /** From now on there are so many progress rows. */
   readonly partitions: number;
-  /** Kept, so that a run that replaces this one knows it too. */
-  readonly written: readonly WrittenPartition[];
 }
 
 /**
@@ -55,10 +54,11 @@ export interface RebuildDatabase {
   /** Null where the database never met a grid. */
   row(): Promise<Outcome<DatabaseRow | null>>;
   /**
-   * One transaction: where (generation, token) is exactly `expected`, the row becomes `next`, and
-   * its progress rows are made anew: generation `next.generation`, seq 0, epoch 0, no chain,
-   * complete (nothing of it can be missing); letters as they are. False: it is another row, nothing
-   * was changed. Kind `unknown`: it may have happened.
+   * One transaction: where (generation, token) is exactly `expected`, the row becomes `next`. The
+   * progress rows, where an epoch was claimed under them, are kept as what `row` calls `base` and
+   * `written` (else what was kept before stays), and are made anew: generation `next.generation`,
+   * seq 0, epoch 0, no chain, complete. Letters stay. False: it is another row, nothing was
+   * changed. Kind `unknown`: it may have happened.
    */
   fence(expected: GenerationMark, next: FencedRow): Promise<Outcome<boolean>>;
   /**
