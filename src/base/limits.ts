@@ -163,6 +163,8 @@ export const limits = {
   /** Draining at a stop: longest wait for answers, then for the pump. */
   drainAnswersMsMax: 10_000,
   drainPumpMsMax: 30_000,
+  /** At the very end, for the database to be told that nothing follows. */
+  drainFinalMsMax: 5000,
 
   /** Connections of a load generator to one target: more requests than that wait for one. */
   loadConnectionsPerTarget: 64,

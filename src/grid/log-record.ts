@@ -85,7 +85,11 @@ export type RecordBody =
   | { readonly type: "claim"; readonly lane: string }
   | { readonly type: "changes"; readonly entries: readonly CommandEntry[] }
   | CheckpointBody
-  | { readonly type: "release" }
+  /**
+   * `final`: nobody was there to take the partition over; whoever claims next may acknowledge
+   * changes only once the database has its claim (docs/invariants.md, P12).
+   */
+  | { readonly type: "release"; readonly final?: true }
   | { readonly type: "end"; readonly successor: number };
 
 export interface RecordHeader {
@@ -160,7 +164,7 @@ function packBody(body: RecordBody): unknown {
     case "checkpoint":
       return packCheckpoint(body);
     case "release":
-      return null;
+      return body.final === true ? { final: true } : null;
     case "end":
       return { successor: body.successor };
   }
@@ -260,7 +264,7 @@ function unpackBody(type: number, packed: unknown): RecordBody | null {
     case recordTypes.checkpoint:
       return unpackCheckpoint(packed as Packed);
     case recordTypes.release:
-      return { type: "release" };
+      return packed === null ? { type: "release" } : { type: "release", final: true };
     case recordTypes.end:
       return { type: "end", successor: (packed as { successor: number }).successor };
     default:

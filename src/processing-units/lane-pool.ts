@@ -162,7 +162,8 @@ export class LanePool {
         return this.#expect(thread, drained, limits.drainAnswersMsMax + limits.laneEndMsMax);
       }),
     );
-    const endMsMax = limits.drainAnswersMsMax + limits.drainPumpMsMax + limits.laneEndMsMax;
+    const drainMsMax = limits.drainPumpMsMax + limits.drainFinalMsMax;
+    const endMsMax = limits.drainAnswersMsMax + drainMsMax + limits.laneEndMsMax;
     const ends = await Promise.all(
       threads.map((thread) => {
         send(thread, { kind: "stop" });

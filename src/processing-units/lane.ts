@@ -52,6 +52,10 @@ export class Lane {
   #forgetting: TimerHandle | null = null;
   #links: PeerLinks | null = null;
   #draining = false;
+  /** No other unit takes over, and all was written: what it releases is final. */
+  #isLast = false;
+  /** Partitions that were released for good: the database is still to be told. */
+  readonly #finished: number[] = [];
   /** Called whenever a partition has come to rest or is gone. */
   #onRest: () => void = () => undefined;
 
@@ -222,18 +226,23 @@ export class Lane {
 
   /**
    * Gives all partitions away and leaves, after `drain`. Where nobody is left to take them, all
-   * that is journaled is written to the database first. True when it is written.
+   * that is journaled is written to the database first, and then that this was the last of it.
+   * True when it is written.
    */
   async close(): Promise<boolean> {
     const { pump } = this.#options;
     let written = pump === null || pump.backlogRecords === 0;
-    if (!this.#ownership.hasHeirs) {
+    const hasHeirs = this.#ownership.hasHeirs;
+    if (!hasHeirs) {
       // What was answered before it was journaled (`x-ack: memory`, a deadline) is not in flight.
       await this.#rest(({ log }) => log.unsettled === 0);
       written = pump === null || (await pump.drain(limits.drainPumpMsMax));
     }
+    this.#isLast = !hasHeirs && written && pump !== null;
     this.#ownership.leave();
     await this.#rest(({ phase }) => phase !== "serving" && phase !== "leaving");
+    if (this.#finished.length > 0) await pump?.drain(limits.drainFinalMsMax);
+    for (const number of this.#finished) pump?.detach(number);
     for (const partition of [...this.#partitions.values()]) {
       pump?.detach(partition.number);
       partition.close(failure("SHUTTING_DOWN", "this processing unit is stopping"));
@@ -360,7 +369,7 @@ export class Lane {
           this.#claim(partition);
         },
         handOver: (partition) => {
-          this.#partitions.get(partition)?.leave();
+          this.#partitions.get(partition)?.leave(this.#isLast);
         },
         leaving: () => [...this.#partitions.values()].filter(({ isLeaving }) => isLeaving).length,
         lost: (reason) => {
@@ -391,6 +400,9 @@ export class Lane {
       confirmWritten: () => this.#options.pump?.confirmWritten(number) ?? Promise.resolve(Infinity),
       gridBytesMax: Math.floor(this.#options.gridBytesMax / this.#options.identity.partitions),
       events: {
+        loaded: (which, claim) => {
+          this.#loaded(which, claim);
+        },
         serving: (which, claim) => {
           this.#serving(which, claim);
         },
@@ -409,16 +421,19 @@ export class Lane {
     partition.open();
   }
 
-  #serving(partition: Partition, claim: ChainedRecord): void {
-    const { pump, listener } = this.#options;
-    const { number } = partition;
-    const { epoch } = claim.record;
-    pump?.attach({
-      partition: number,
-      epoch,
+  #loaded(partition: Partition, claim: ChainedRecord): void {
+    this.#options.pump?.attach({
+      partition: partition.number,
+      epoch: claim.record.epoch,
       tail: () => partition.journaled,
       read: (from, to) => partition.log.read(from, to),
     });
+  }
+
+  #serving(partition: Partition, claim: ChainedRecord): void {
+    const { listener } = this.#options;
+    const { number } = partition;
+    const { epoch } = claim.record;
     listener.serving(number, epoch);
     this.#owners.learn(number, this.#ownership.slot, epoch);
     this.#messenger.announce({ kind: "serving", partition: number, epoch });
@@ -434,7 +449,12 @@ export class Lane {
 
   #released(partition: Partition): void {
     const { number, epoch, journaled } = partition;
-    this.#drop(partition);
+    if (this.#isLast) {
+      this.#finished.push(number);
+      this.#partitions.delete(number);
+    } else {
+      this.#drop(partition);
+    }
     this.#messenger.announce({ kind: "released", partition: number, epoch });
     this.#ownership.gaveAway({ partition: number, epoch, acknowledged: journaled });
     this.#options.listener.released(number, epoch);

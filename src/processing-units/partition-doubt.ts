@@ -4,9 +4,10 @@
 // Invariants (docs/invariants.md):
 //   P10. What was loaded is served only if it can be all that was acknowledged, and if the lanes
 //        before did not die of it.
+//   P12. Behind a final release nothing is served before the database has the new owner's claim.
 import { failure, type Failure } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
-import type { LogRecord } from "../grid/log-record.ts";
+import { entriesOf, type LogRecord, type RecordBody } from "../grid/log-record.ts";
 
 const emptyClaimsMs = 60_000;
 
@@ -52,4 +53,13 @@ export function lessThanAcknowledged(
   const said = `the roster says that position ${String(acknowledged)} was acknowledged`;
   const found = `the log ended with ${String(claim - 1)}`;
   return failure("GRID_LOST", `partition ${String(partition)} lost records: ${said}, ${found}`);
+}
+
+/**
+ * P12. Whether a log that ends with this record has acknowledged nothing since a final release:
+ * claims and releases acknowledge nothing, and what does, did so after its owner's database claim.
+ */
+export function staysFinal(body: RecordBody, wasFinal: boolean): boolean {
+  if (body.type === "release") return wasFinal || body.final === true;
+  return wasFinal && body.type !== "checkpoint" && entriesOf(body).length === 0;
 }

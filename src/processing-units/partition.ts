@@ -9,6 +9,7 @@
 //       nothing is written under its epoch after that.
 //   P10. What was loaded is served only if it can be all that was acknowledged, and if the lanes
 //        before did not die of it (partition-doubt.ts).
+//   P12. Behind a final release nothing is served before the database has this owner's claim.
 import { AssertionError } from "../base/assert.ts";
 import { BoundedQueue } from "../base/bounded-queue.ts";
 import { failed, failure, type Failure, type Outcome } from "../base/failure.ts";
@@ -27,7 +28,7 @@ import {
 } from "../grid/partition-log.ts";
 import type { ByteMap } from "../grid/store.ts";
 import { PartitionCommands, type PartitionCommandsOptions } from "./partition-commands.ts";
-import { EmptyClaims, lessThanAcknowledged } from "./partition-doubt.ts";
+import { EmptyClaims, lessThanAcknowledged, staysFinal } from "./partition-doubt.ts";
 import type { PartitionMemory } from "./partition-memory.ts";
 import type { PendingEntry } from "./partition-pending.ts";
 import type { PartitionRequest } from "./partition-request.ts";
@@ -35,7 +36,8 @@ import type { PartitionPhase } from "./unit-status.ts";
 
 /** What the lane is told of a partition. */
 export interface PartitionEvents {
-  /** Serving: everything up to and with the claim is folded. */
+  /** Everything up to and with the claim is folded; it is served now, or soon. */
+  loaded(partition: Partition, claim: ChainedRecord): void;
   serving(partition: Partition, claim: ChainedRecord): void;
   journaled(partition: Partition, record: ChainedRecord, bytes: number): void;
   /** It was handed over: nothing is written under its epoch any more. */
@@ -96,6 +98,12 @@ export class Partition {
   /** It is to be handed over: a checkpoint comes first, so that the next owner has less to load. */
   #isAsked = false;
   #isReleasing = false;
+  /** Nobody is there to take over: its release is the last record of its log. */
+  #isLast = false;
+  /** No change came to the log since a release that was final. */
+  #endsFinal = false;
+  /** Loaded, and not served before the database has the claim. */
+  #awaitsDatabase = false;
   #proof: TimerHandle | null = null;
   #attempt = 0;
   #stops = 0;
@@ -186,9 +194,10 @@ export class Partition {
   /**
    * Hands the partition over: makes a checkpoint where one is worth it, then runs nothing more,
    * journals what ran, releases. The end of it is `released`, or `stopped` where somebody else was
-   * first. One that is halted stays so.
+   * first. One that is halted stays so. `isLast`: there is nobody who takes over.
    */
-  leave(): void {
+  leave(isLast = false): void {
+    this.#isLast ||= isLast;
     if (this.#phase === "serving") {
       if (this.#isAsked) return;
       this.#isAsked = true;
@@ -198,6 +207,7 @@ export class Partition {
     } else if (this.#phase === "starting") {
       this.#phase = "leaving";
       this.#refuseStarting();
+      if (this.#awaitsDatabase) this.#releaseWhenJournaled();
       if (this.#reopening === null) return; // a claim is out: it is released when it is decided
       this.#reopening.cancel();
       this.#phase = "gone";
@@ -289,6 +299,7 @@ export class Partition {
       reset: () => {
         this.#commands.forget();
         this.#emptyClaims.reset();
+        this.#endsFinal = false;
         this.#checkpoints.reset();
       },
       segment: (changes) => {
@@ -299,6 +310,7 @@ export class Partition {
         this.#checkpoints.loaded(chained, bytes);
         this.#reach(record.timeMs);
         this.#emptyClaims.add(record);
+        this.#endsFinal = staysFinal(record.body, this.#endsFinal);
         this.#commands.state.fold(record.body);
       },
       serving: (claim) => {
@@ -332,13 +344,34 @@ export class Partition {
       return;
     }
     this.#doubt = lessThanAcknowledged(this.number, position, this.#options.acknowledged());
-    if (this.#doubt === null) this.#serve(claim);
-    else this.#commands.barrier();
+    if (this.#doubt !== null) {
+      this.#commands.barrier();
+      return;
+    }
+    this.#options.events.loaded(this, claim);
+    if (this.#endsFinal) this.#awaitDatabase(claim);
+    else this.#serve(claim);
+  }
+
+  /** P12: the database calls the partition complete until it has this claim. */
+  #awaitDatabase(claim: ChainedRecord): void {
+    const log = this.#log;
+    const where = `partition ${String(this.number)}`;
+    const message = `${where} was stopped as the last; the database is told before it serves`;
+    this.#reason = failure("PARTITION_STARTING", message);
+    this.#awaitsDatabase = true;
+    void this.#options.confirmWritten().then((written) => {
+      if (written === null || log !== this.#log || this.#phase !== "starting") return;
+      this.#guard(() => {
+        this.#serve(claim);
+      });
+    });
   }
 
   #serve(claim: ChainedRecord): void {
     this.#phase = "serving";
     this.#reason = null;
+    this.#awaitsDatabase = false;
     this.#servingSinceMs = this.#options.clock.monotonicMs();
     if (this.#emptyClaims.isRepeated) this.#proveLater();
     this.#options.events.serving(this, claim);
@@ -385,7 +418,7 @@ export class Partition {
   #releaseWhenJournaled(): void {
     if (this.#commands.isPending || this.#isReleasing) return;
     this.#isReleasing = true;
-    this.#log.appendRecord(() => ({ type: "release" }));
+    this.#log.appendRecord(() => ({ type: "release", ...(this.#isLast ? { final: true } : {}) }));
   }
 
   #released(): void {
@@ -403,6 +436,7 @@ export class Partition {
     this.#reason = reason;
     this.#doubt = null;
     this.#isAsked = false;
+    this.#awaitsDatabase = false;
     this.#proof?.cancel();
     this.#checkpoints.close();
     if (this.phase === "starting") this.#openLater();

@@ -165,8 +165,8 @@ test("whoever is asked to stop has the time that it may take", () => {
     /graceful\.shutdown\.max\.wait: (\d+)/.exec(read("deploy/hazelcast/hazelcast.yaml")) ?? [];
   expect(Number(guardMs)).toBeGreaterThan(Number(memberSeconds) * 1000);
   for (const name of memberNames) expect(graceMs(name)).toBeGreaterThan(Number(guardMs));
-  const { drainAnswersMsMax, drainPumpMsMax, laneEndMsMax } = limits;
-  const unitMs = drainAnswersMsMax + drainPumpMsMax + laneEndMsMax;
+  const { drainAnswersMsMax, drainPumpMsMax, drainFinalMsMax, laneEndMsMax } = limits;
+  const unitMs = drainAnswersMsMax + drainPumpMsMax + drainFinalMsMax + laneEndMsMax;
   expect(graceMs("unit")).toBeGreaterThan(unitMs);
   expect(graceMs("exchange")).toBeGreaterThan(limits.noticeGiveUpMs + limits.noticeAnswerMsMax);
 });

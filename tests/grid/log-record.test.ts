@@ -91,7 +91,10 @@ const body: fc.Arbitrary<RecordBody> = fc.oneof(
     trimmedTo: position,
     logBytes: position,
   }),
-  fc.record({ type: fc.constant("release" as const) }),
+  fc.record(
+    { type: fc.constant("release" as const), final: fc.constant(true as const) },
+    { requiredKeys: ["type"] },
+  ),
   fc.record({ type: fc.constant("end" as const), successor: position }),
 );
 const record: fc.Arbitrary<LogRecord> = fc.record({

@@ -1,5 +1,6 @@
 // Goal: a partition changes hands without a gap, and is not served where what was loaded cannot be
 // right. Method: partitions on one memory store whose calls can be held; logs written by hand.
+import { setImmediate } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { failure } from "../../src/base/failure.ts";
@@ -117,6 +118,43 @@ test("P9: of two that claim at once the beaten one is gone, and does not come ba
   expect(await ended).toBe("CLAIM_BEATEN");
   expect(partition.phase).toBe("gone");
   expect(code(await waiting)).toBe("NOT_OWNER");
+});
+
+test("P12: behind a final release commands wait until the database has the claim, and no longer", async () => {
+  const grid = await newPartitionGrid();
+  const first = openPartition(grid);
+  await first.served;
+  await run(first.partition, "add", input);
+  first.partition.leave(true);
+  await first.released;
+  const waits = Promise.withResolvers<null>();
+  const idle = openPartition(grid, {}, { confirmWritten: () => waits.promise });
+  const refused = run(idle.partition, "add", input);
+  while (idle.partition.reason === null) await setImmediate();
+  expect(idle.partition.reason).toMatchObject({ code: "PARTITION_STARTING" });
+  idle.partition.leave();
+  await idle.released;
+  waits.resolve(null);
+  expect(code(await refused)).toBe("NOT_OWNER");
+  // Nothing was acknowledged since: the release is final yet.
+  const told = Promise.withResolvers<number>();
+  const events: string[] = [];
+  const next = openPartition(
+    grid,
+    { loaded: () => events.push("loaded"), journaled: () => events.push("journaled") },
+    { confirmWritten: () => told.promise },
+  );
+  const waiting = run(next.partition, "add", input);
+  while (next.partition.reason === null) await setImmediate();
+  events.push("told");
+  told.resolve(7);
+  expect(code(await waiting)).toBe("value 2");
+  expect(next.partition.reason).toBeNull();
+  expect(events).toEqual(["loaded", "told", "journaled"]);
+  next.partition.leave();
+  await next.released;
+  const last = openPartition(grid, {}, { confirmWritten: () => new Promise(() => undefined) });
+  await last.served;
 });
 
 test("P10: less than was acknowledged is a loss: it halts, and says what is missing", async () => {

@@ -56,6 +56,7 @@ export function openPartition(
     timers: systemTimers,
     random: seededRandom(incarnations),
     events: {
+      loaded: () => undefined,
       serving: () => {
         serving.resolve();
       },
