@@ -11,6 +11,7 @@ import { CampaignIndex } from "./campaign-index.ts";
 import { checkCampaigns, resolveCampaign, type CampaignDeclaration } from "./campaign.ts";
 import { noticeCommand } from "./notice-command.ts";
 import { NoticeTokens } from "./notice-token.ts";
+import { purseMender } from "./purse-mender.ts";
 import { allSpaces } from "./spaces.ts";
 import { sweepCommand } from "./sweep-command.ts";
 
@@ -43,6 +44,7 @@ export default function biddingDemo(options: unknown): Application {
   }
   const campaigns = unwrap(checkCampaigns(options.campaigns)).map(resolveCampaign);
   const byId = new Map(campaigns.map((campaign) => [campaign.id, campaign]));
+  const budgets = new Map(campaigns.map(({ id, budgetMicros }) => [id, budgetMicros]));
   const index = new CampaignIndex(campaigns);
   const noticesTo = options.advertise?.slice("http://".length) ?? null;
   const tokens = new NoticeTokens(Buffer.from(options.noticeKey, "hex"));
@@ -54,6 +56,7 @@ export default function biddingDemo(options: unknown): Application {
       notice: noticeCommand,
       sweep: sweepCommand(byId),
     },
+    rebuilt: (partitions) => purseMender(budgets, partitions),
     edge: (context) => bidderEdge(context, { campaigns, byId, index, tokens, noticesTo }),
   };
 }

@@ -29,3 +29,13 @@ export class PartitionRoutes {
     return must(this.#keys[partition], () => `partition ${partition}`);
   }
 }
+
+let known: { readonly partitions: number; readonly routes: PartitionRoutes } | null = null;
+
+/** The routes of a grid with so many partitions, made once. */
+export function routesOf(partitions: number): PartitionRoutes {
+  if (known?.partitions !== partitions) {
+    known = { partitions, routes: new PartitionRoutes(partitions) };
+  }
+  return known.routes;
+}

@@ -2,7 +2,7 @@
 // Owns: what is reserved and spent, and that it stays within the share. Does not own: which bid
 // holds how much (reservations.ts).
 // Invariants (docs/invariants.md):
-//   B1. reserved + spent ≤ share, reserved ≥ 0. Asserted in `reserve` and `settle`.
+//   B1. reserved + spent + written off ≤ share, reserved ≥ 0. Asserted in `reserve` and `settle`.
 import { assert, must } from "../base/assert.ts";
 import type { Transaction } from "../processing-units/application.ts";
 import type { Campaign } from "./campaign.ts";
@@ -14,18 +14,20 @@ export function purseOf(tx: Transaction, campaign: Campaign, partitions: number)
   const shareMicros = shareOf(campaign.budgetMicros, partitions, tx.partition);
   const purse = tx.get(purses, purseKey(tx, campaign.id));
   if (purse?.shareMicros === shareMicros) return purse;
-  return {
-    campaignId: campaign.id,
-    partition: tx.partition,
-    shareMicros,
-    reservedMicros: purse?.reservedMicros ?? 0,
-    spentMicros: purse?.spentMicros ?? 0,
-  };
+  if (purse !== undefined) return { ...purse, shareMicros };
+  const { id: campaignId } = campaign;
+  const nothing = { reservedMicros: 0, spentMicros: 0 };
+  return { campaignId, partition: tx.partition, shareMicros, ...nothing };
 }
 
 /** What may still be reserved; below zero where the budget was made smaller than what is out. */
-export function idleMicros({ shareMicros, reservedMicros, spentMicros }: Purse): number {
-  return shareMicros - reservedMicros - spentMicros;
+export function idleMicros(purse: Purse): number {
+  return purse.shareMicros - purse.reservedMicros - purse.spentMicros - writtenOffMicros(purse);
+}
+
+/** What bids of a lost grid held. */
+export function writtenOffMicros(purse: Purse): number {
+  return purse.writtenOffMicros ?? 0;
 }
 
 /** Sets `micros` aside; there must be as much idle. */
@@ -58,7 +60,12 @@ function put(tx: Transaction, purse: Purse): void {
 }
 
 function purseKey(tx: Transaction, campaignId: string): string {
-  return `${campaignId}@${tx.partition}`;
+  return purseKeyOf(campaignId, tx.partition);
+}
+
+/** The key of a campaign's purse. */
+export function purseKeyOf(campaignId: string, partition: number): string {
+  return `${campaignId}@${partition}`;
 }
 
 function show(purse: Purse): string {

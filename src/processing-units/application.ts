@@ -1,6 +1,7 @@
 // Application: what a user of the engine writes, spaces and commands, and nothing of the engine.
 // Owns: the declarations and their types. Does not own: running them (partition.ts, lane.ts).
 import type { Static, TSchema } from "typebox";
+import type { Mender } from "../data-pump/mender.ts";
 import type { Value } from "../grid/log-record.ts";
 import type { EdgeContext, EdgeHooks } from "./edge-context.ts";
 import type { Entry, Space } from "./space.ts";
@@ -37,6 +38,11 @@ export interface Application {
   readonly name: string;
   readonly spaces: readonly Space[];
   readonly commands: Readonly<Record<string, Command>>;
+  /**
+   * For a grid that is rebuilt from its database with so many partitions: mends the entries that
+   * come back, where they hang on spaces that do not, or on the number of partitions.
+   */
+  readonly rebuilt?: (partitions: number) => Mender;
   /** Routes of the application's own, set up once in each lane. */
   readonly edge?: (context: EdgeContext) => EdgeHooks;
 }
