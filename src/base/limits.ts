@@ -135,6 +135,10 @@ export const limits = {
   /** How far back an owner looks after a change of members: longer than the news of one takes. */
   tailCheckMs: 30_000,
 
+  /** Transactions of one lane's pump that the database is given before the first is answered. */
+  pumpTransactionsInFlight: 2,
+  /** A transaction should take the database about so long: its size follows from that. */
+  pumpTransactionMs: 100,
   /** Records and bytes that one database transaction carries (sending 8 MB takes a lane 20 ms). */
   pumpTransactionRecordsMax: 2048,
   pumpTransactionBytesMax: 2 * 1024 * 1024,
@@ -152,6 +156,15 @@ export const limits = {
   /** Between tries while the database is away: from, doubling, to. */
   pumpBackoffMsMin: 50,
   pumpBackoffMsMax: 2000,
+  /** So many failures in a row, and the database is left alone for a while. */
+  breakerFailures: 5,
+  /** Dead letters of one partition. More: it is written no further until some are gone. */
+  deadLettersMax: 10_000,
+  /** Journaled and not yet written, of one partition and of one lane. More: BACKLOG_FULL. */
+  backlogRecordsMax: 1_000_000,
+  backlogBytesMax: 96 * 1024 * 1024,
+  backlogLaneRecordsMax: 4_000_000,
+  backlogLaneBytesMax: 1024 * 1024 * 1024,
   /** An owner with nothing to pump looks at its progress row this often. */
   pumpIdleCheckMs: 3000,
 
@@ -219,6 +232,11 @@ assert(limits.peerPingIntervalMs < limits.peerSilenceMsMax, "a ping comes before
 assert(limits.livePingIntervalMs < limits.liveSilenceMsMax, "a page hears a ping before it counts");
 assert(limits.recordBytesMax <= limits.pumpTransactionBytesMax, "a transaction holds any record");
 assert(limits.pumpTransactionBytesMax <= limits.pumpMemoryBytesMax, "memory holds a transaction");
+assert(
+  limits.backlogBytesMax * 32 < limits.gridBytesDefault,
+  "with the default partitions a backlog is full before the grid is",
+);
+assert(limits.backlogBytesMax <= limits.backlogLaneBytesMax, "a lane holds a partition's backlog");
 assert(limits.pumpReadRecords <= limits.logReadRecords, "one read of a log serves the pump");
 assert(limits.databaseConnectMs < limits.databaseTransactionMs, "a transaction can connect first");
 assert(limits.laneStatusMs * 5 < limits.laneSilenceMsMax, "a busy lane is not a silent one");

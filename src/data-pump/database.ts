@@ -109,5 +109,10 @@ export interface Database {
    * none of it.
    */
   write(transaction: PumpTransaction): Promise<Outcome<WriteResult>>;
+  /**
+   * Does all that `write` does, constraints that are looked at last included, and takes it back:
+   * "written" says that it could be. Not while a `write` is under way.
+   */
+  rehearse(transaction: PumpTransaction): Promise<Outcome<WriteResult>>;
   close(): Promise<void>;
 }

@@ -140,7 +140,18 @@ export class PostgresDatabase implements Database {
     });
   }
 
-  async write(transaction: PumpTransaction): Promise<Outcome<WriteResult>> {
+  write(transaction: PumpTransaction): Promise<Outcome<WriteResult>> {
+    return this.#transact(transaction, "COMMIT");
+  }
+
+  rehearse(transaction: PumpTransaction): Promise<Outcome<WriteResult>> {
+    return this.#transact(transaction, "ROLLBACK");
+  }
+
+  async #transact(
+    transaction: PumpTransaction,
+    end: "COMMIT" | "ROLLBACK",
+  ): Promise<Outcome<WriteResult>> {
     assert(transaction.letters.length === 0, "the schema has no place for letters");
     const rows = await statementsFor(transaction.rows, this.#timers);
     if (!rows.ok) return rows;
@@ -158,8 +169,9 @@ export class PostgresDatabase implements Database {
         await connection.rows("ROLLBACK");
         return ok("misfit");
       }
-      commit.isSent = true;
-      await connection.rows("COMMIT");
+      if (end === "ROLLBACK") await connection.rows("SET CONSTRAINTS ALL IMMEDIATE");
+      commit.isSent = end === "COMMIT";
+      await connection.rows(end);
       failpoint("pump.written");
       return ok("written");
     });

@@ -18,7 +18,9 @@ import type { Random } from "../base/random.ts";
 import type { TimerHandle, Timers } from "../base/timers.ts";
 import type { GridIdentity } from "../grid/grid-directory.ts";
 import type { ChainedRecord } from "../grid/partition-log.ts";
-import type { Database, ProgressRow, ProgressStep, WriteResult } from "./database.ts";
+import { Backlog } from "./backlog.ts";
+import { Breaker } from "./breaker.ts";
+import type { Database, DeadLetter, ProgressRow, ProgressStep, WriteResult } from "./database.ts";
 import { formBatch, type Batch } from "./pump-batch.ts";
 import {
   chainWitness,
@@ -28,11 +30,17 @@ import {
   recordsMissing,
 } from "./progress-rules.ts";
 import { approximateBytes, PumpedPartition, type PumpSource } from "./pumped-partition.ts";
-import type { TablesBySpace } from "./rows.ts";
+import { PumpCounters, type PumpStatus } from "./pump-status.ts";
+import { countRows, type TablesBySpace } from "./rows.ts";
 
 export type { PumpSource } from "./pumped-partition.ts";
 
 export interface PumpListener {
+  /**
+   * A change is a dead letter, and in the database as such; told before `written` of its record's
+   * position. (Which change of the record: others of it may be written, and somebody waits.)
+   */
+  deadLettered(letter: DeadLetter): void;
   /** The records up to `position` are in the database. Lower than before: it was restored. */
   written(partition: number, position: number): void;
   /** The partition's row can never be written again by this owner; the reason says why. */
@@ -71,8 +79,10 @@ export class Pump {
   #isRunning = false;
   /** Formed while the transaction before it was under way. */
   #next: Batch | null = null;
+  readonly #backlog = new Backlog();
+  readonly #breaker: Breaker;
+  readonly #counters = new PumpCounters();
   #turns = 0;
-  #failures = 0;
   #problem: Failure | null = null;
   /** A log that could not be read in this turn. */
   #logProblem: Failure | null = null;
@@ -80,6 +90,7 @@ export class Pump {
 
   constructor(options: PumpOptions) {
     this.#options = options;
+    this.#breaker = new Breaker(options.random);
   }
 
   /** Why the database cannot be written at the moment; null while it can. */
@@ -89,11 +100,39 @@ export class Pump {
 
   /** Records journaled and not known to be in the database, over all partitions. */
   get backlogRecords(): number {
-    let records = 0;
-    for (const { source, written } of this.#partitions.values()) {
-      records += Math.max(0, source.tail() - written);
+    return this.#backlog.records;
+  }
+
+  /** True where the partition has dead letters, as far as is known. */
+  hasDeadLetters(partition: number): boolean {
+    return (this.#partitions.get(partition)?.deadLetters ?? 0) > 0;
+  }
+
+  /** True where no change may be journaled: too much of the partition, or the lane, waits. */
+  isFull(partition: number): boolean {
+    return this.#backlog.isFull(partition);
+  }
+
+  /** How it is now. Asked about once a second: the room's time is measured from call to call. */
+  status(): PumpStatus {
+    const { clock } = this.#options;
+    const nowMs = clock.monotonicMs();
+    this.#backlog.sample(nowMs);
+    let [oldestMs, deadLetters] = [nowMs, 0];
+    for (const partition of this.#partitions.values()) {
+      deadLetters += partition.deadLetters;
+      oldestMs = Math.min(oldestMs, partition.oldestMs(nowMs));
     }
-    return records;
+    return {
+      backlogRecords: this.#backlog.records,
+      backlogBytes: this.#backlog.bytes,
+      oldestUnwrittenMs: nowMs - oldestMs,
+      room: this.#backlog.room,
+      problem: this.#problem,
+      breaker: this.#breaker.state,
+      ...this.#counters.all,
+      deadLetters,
+    };
   }
 
   /** Position of the last record known to be in the database; 0 where nothing is known. */
@@ -122,7 +161,9 @@ export class Pump {
   attach(source: PumpSource): void {
     const partition = new PumpedPartition(source, this.#options.identity.generation);
     this.#partitions.get(source.partition)?.leaveUnconfirmed();
+    partition.sinceMs = this.#options.clock.monotonicMs();
     this.#partitions.set(source.partition, partition);
+    this.#backlog.set(source.partition, partition.backlog);
     if (!this.#isRunning) {
       this.#isRunning = true;
       void this.#run();
@@ -134,8 +175,9 @@ export class Pump {
   durable(partition: number, record: ChainedRecord, bytes: number): void {
     const pumped = this.#partitions.get(partition);
     if (pumped === undefined || pumped.phase === "halted") return;
+    this.#backlog.add(partition, bytes);
     if (this.#heldBytes() + bytes <= limits.pumpMemoryBytesMax) {
-      const problem = pumped.hold(record, bytes);
+      const problem = pumped.hold(record, bytes, this.#options.clock.monotonicMs());
       if (problem !== null) this.#halt(pumped, problem);
     }
     this.#wake("idle");
@@ -145,6 +187,7 @@ export class Pump {
   detach(partition: number): void {
     this.#partitions.get(partition)?.leaveUnconfirmed();
     this.#partitions.delete(partition);
+    this.#backlog.remove(partition);
     this.#settleDrains();
     if (this.#partitions.size === 0) this.#wake("idle", "gather", "backoff");
   }
@@ -173,9 +216,11 @@ export class Pump {
       const problem = (await this.#turn()) ?? this.#logProblem;
       this.#settleDrains();
       this.#problem = problem;
-      this.#failures = problem === null ? 0 : this.#failures + 1;
-      if (problem !== null) await this.#restFor("backoff", this.#backoffMs());
-      else if (!this.#hasWork()) await this.#restFor("idle", limits.pumpIdleCheckMs);
+      if (problem !== null) await this.#restFor("backoff", this.#breaker.failed());
+      this.#breaker.resume();
+      if (problem !== null) continue;
+      this.#breaker.succeeded();
+      if (!this.#hasWork()) await this.#restFor("idle", limits.pumpIdleCheckMs);
       else await this.#gather();
     }
   }
@@ -227,6 +272,7 @@ export class Pump {
     const checking = this.#inPhase("check");
     if (checking.length === 0) return null;
     for (const partition of checking) partition.beginReading();
+    this.#counters.databaseReads++;
     const rows = await this.#options.database.read(checking.map(({ number }) => number));
     return this.#judgeAll(checking, rows);
   }
@@ -318,14 +364,19 @@ export class Pump {
     if (partition.phase === "halted") return;
     partition.unform();
     partition.phase = "pump";
+    partition.deadLetters = row.deadLetters;
     this.#moveTo(partition, row.seq, row.chain);
     partition.confirm(row.seq);
   }
 
   #moveTo(partition: PumpedPartition, seq: number, chain: Buffer | null): void {
     partition.lookedAtMs = this.#options.clock.monotonicMs();
-    const moved = partition.moveTo(seq, chain);
+    const { syncTime } = this.#counters;
+    const moved = partition.moveTo(seq, chain, (heldMs) => {
+      syncTime.recordMs(partition.lookedAtMs - heldMs);
+    });
     if (moved && this.#partitions.get(partition.number) === partition) {
+      this.#backlog.set(partition.number, partition.backlog);
       this.#options.listener.written(partition.number, seq);
     }
   }
@@ -354,11 +405,17 @@ export class Pump {
       const to = Math.min(end, partition.heldTo + limits.pumpReadRecords);
       const records = await this.#readLog(partition, from, to, from);
       for (const record of records ?? []) {
-        const problem = partition.hold(record, approximateBytes(record));
+        const problem = partition.hold(record, approximateBytes(record), this.#journaledMs(record));
         if (problem !== null) this.#halt(partition, problem);
       }
       if (records === null || partition.phase !== "pump") return;
     }
+  }
+
+  /** When a record that was read back was journaled, by this lane's monotonic clock: about. */
+  #journaledMs({ record }: ChainedRecord): number {
+    const { clock } = this.#options;
+    return clock.monotonicMs() - Math.max(0, clock.wallMs() - record.timeMs);
   }
 
   /** Step 10. The batch after this one is formed meanwhile. */
@@ -372,9 +429,12 @@ export class Pump {
     });
     const transaction = { generation, steps, rows: batch.rows.toTables(), letters: [] };
     const writing = this.#options.database.write(transaction);
+    const rows = countRows(transaction.rows);
     const forming = this.#form();
     const outcome = await writing;
     if (outcome.ok && outcome.value === "written") {
+      this.#counters.transactions++;
+      this.#counters.rows += rows;
       for (const { partition, seq, chain } of batch.parts) {
         partition.alone = false;
         if (partition.phase !== "halted") this.#moveTo(partition, seq, chain);
@@ -389,6 +449,7 @@ export class Pump {
   }
 
   #notWritten(batch: Batch, outcome: Outcome<WriteResult>): Failure | null {
+    this.#counters.retries++;
     for (const { partition } of batch.parts) {
       if (partition.phase === "pump") partition.phase = "check"; // D4
     }
@@ -440,13 +501,6 @@ export class Pump {
       resolve(done);
     }
     this.#drains.clear();
-  }
-
-  #backoffMs(): number {
-    const doubled = limits.pumpBackoffMsMin * 2 ** Math.min(this.#failures - 1, 20);
-    // Lanes that lost the database together must not all come back in the same moment.
-    const spread = 0.5 + this.#options.random.fraction() / 2;
-    return Math.min(doubled, limits.pumpBackoffMsMax) * spread;
   }
 
   /** A transaction has a price: a small one waits for company, unless somebody waits for it. */

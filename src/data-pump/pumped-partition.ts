@@ -18,6 +18,10 @@ export interface PumpSource {
   readonly epoch: number;
   /** Position of the last durable record. */
   tail(): number;
+  /** Records before this position were trimmed, and so were written. */
+  trimmedTo(): number;
+  /** Stored bytes of the records behind `position`, about. */
+  bytesAfter(position: number): number;
   /** Stored records `from` to `to`; a missing one is GRID_LOST. */
   read(from: number, to: number): Promise<Outcome<ChainedRecord[]>>;
 }
@@ -31,6 +35,8 @@ export type PumpPhase = "claim" | "check" | "pump" | "halted";
 interface HeldRecord {
   readonly chained: ChainedRecord;
   readonly bytes: number;
+  /** When it was journaled, by the monotonic clock. */
+  readonly atMs: number;
 }
 
 export class PumpedPartition {
@@ -39,6 +45,10 @@ export class PumpedPartition {
   phase: PumpPhase = "claim";
   /** When the row was last seen or written, by the monotonic clock. */
   lookedAtMs = 0;
+  /** When it was attached. */
+  sinceMs = 0;
+  /** As the row said when it was last read, and what was written since. */
+  deadLetters = 0;
   /** Its rows go in transactions of their own, to find whose content is refused. */
   alone = false;
   /** From here on records that the row needs were not found in the log; null: none missed. */
@@ -74,6 +84,22 @@ export class PumpedPartition {
     return this.#written;
   }
 
+  /** What is journaled, and not known to be in the database. */
+  get backlog(): { readonly records: number; readonly bytes: number } {
+    // Until the row was read, what was trimmed tells how much must be in the database at least.
+    const written = Math.max(this.#written, this.source.trimmedTo() - 1);
+    return {
+      records: Math.max(0, this.source.tail() - written),
+      bytes: this.source.bytesAfter(written),
+    };
+  }
+
+  /** When its oldest record that is not written was journaled; `nowMs` where all are. */
+  oldestMs(nowMs: number): number {
+    if (this.#written >= this.source.tail()) return nowMs;
+    return this.#held[0]?.atMs ?? this.sinceMs;
+  }
+
   get writtenChain(): Buffer | null {
     return this.#writtenChain;
   }
@@ -103,14 +129,14 @@ export class PumpedPartition {
    * Keeps a durable record where it is the next one; another is read from the log in its turn.
    * Fails where it does not continue the chain.
    */
-  hold(chained: ChainedRecord, bytes: number): Failure | null {
+  hold(chained: ChainedRecord, bytes: number, atMs: number): Failure | null {
     const { record } = chained;
     if (record.position !== this.heldTo + 1) return null;
     if (this.#heldChain !== null && !record.previous.equals(this.#heldChain)) {
       const where = `partition ${this.number}: record ${record.position}`;
       return failure("GRID_LOST", `${where} does not continue the record before it`); // D3
     }
-    this.#held.push({ chained, bytes });
+    this.#held.push({ chained, bytes, atMs });
     this.heldBytes += bytes;
     this.#heldChain = chained.checksum;
     return null;
@@ -163,13 +189,19 @@ export class PumpedPartition {
     this.#formed = 0;
   }
 
-  /** The row is known to stand at `seq` with `chain`. Returns false where it was known before. */
-  moveTo(seq: number, chain: Buffer | null): boolean {
+  /**
+   * The row is known to stand at `seq` with `chain`; `left` is told when each record that is held
+   * no longer was journaled. Returns false where it was known before.
+   */
+  moveTo(seq: number, chain: Buffer | null, left: (atMs: number) => void): boolean {
     const moved = seq !== this.#written;
     const done = Math.max(0, Math.min(seq - this.#written, this.#held.length));
     const contiguous = seq >= this.#written && seq <= this.heldTo;
     if (contiguous) {
-      for (const { bytes } of this.#held.splice(0, done)) this.heldBytes -= bytes;
+      for (const { bytes, atMs } of this.#held.splice(0, done)) {
+        this.heldBytes -= bytes;
+        left(atMs);
+      }
       this.#formed = Math.max(0, this.#formed - done);
     } else {
       // Beyond what is held, or back behind it (the database was restored): begin anew there.

@@ -14,6 +14,15 @@ export function changesIn({ body }: LogRecord): number {
   return count;
 }
 
+/** Rows that a transaction writes. */
+export function countRows(tables: readonly TableRows[]): number {
+  let count = 0;
+  for (const { upserts, deletes, appends } of tables) {
+    count += upserts.length + deletes.length + appends.length;
+  }
+  return count;
+}
+
 export class RowBatch {
   readonly #tables: TablesBySpace;
   readonly #rows = new Map<Table, Map<string, Value>>();

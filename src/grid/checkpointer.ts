@@ -115,6 +115,16 @@ export class Checkpointer {
     return this.#logBytes.total + this.#segmentBytes;
   }
 
+  /** Bytes of the log behind a position, about. */
+  bytesAfter(position: number): number {
+    return this.#logBytes.after(position);
+  }
+
+  /** Records before this position were trimmed: what kept them has let go of them. */
+  get trimmedTo(): number {
+    return this.#state?.trimmedTo ?? this.#facts?.trimmedTo ?? 0;
+  }
+
   /** True where the partition takes more than it may: it must not grow. */
   get isFull(): boolean {
     return this.bytes > this.#options.gridBytesMax;

@@ -30,6 +30,16 @@ export class LogBytes {
     }
   }
 
+  /** Of the records behind that position, about. */
+  after(position: number): number {
+    let before = 0;
+    for (const { from, to, bytes } of this.#spans) {
+      if (from > position) break;
+      before += bytes * Math.min(1, (position + 1 - from) / (to - from));
+    }
+    return Math.max(0, Math.round(this.#total - before));
+  }
+
   /** What lies before that position is gone. */
   trimTo(position: number): void {
     let gone = this.#spans.findIndex((span) => span.to > position);

@@ -253,6 +253,7 @@ class LaneHost {
       timers: systemTimers,
       random: systemRandom(),
       listener: {
+        deadLettered: () => undefined,
         written: (partition, position) => {
           this.#lane.written(partition, position);
         },

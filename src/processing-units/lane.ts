@@ -426,6 +426,8 @@ export class Lane {
       partition: partition.number,
       epoch: claim.record.epoch,
       tail: () => partition.journaled,
+      trimmedTo: () => partition.trimmedTo,
+      bytesAfter: (position) => partition.bytesAfter(position),
       read: (from, to) => partition.log.read(from, to),
     });
   }

@@ -147,6 +147,16 @@ export class Partition {
     return this.#checkpoints.bytes;
   }
 
+  /** Stored bytes of the records behind a position, about. */
+  bytesAfter(position: number): number {
+    return this.#checkpoints.bytesAfter(position);
+  }
+
+  /** Records before this position were trimmed. */
+  get trimmedTo(): number {
+    return this.#checkpoints.trimmedTo;
+  }
+
   /** The log, for whoever reads journaled records again. */
   get log(): PartitionLog<PendingEntry> {
     return this.#log;

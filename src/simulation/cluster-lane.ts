@@ -99,6 +99,7 @@ export class ClusterLane {
       random: random.fork("pump"),
       listener: {
         written: () => undefined,
+        deadLettered: () => undefined,
         halted: (partition, reason) => {
           this.lane.halt(partition, reason);
         },
@@ -261,6 +262,7 @@ export class ClusterLane {
         if (isUnknown) this.#options.world.probes.reached("commit of unknown outcome");
         return outcome;
       },
+      rehearse: (transaction) => database.rehearse(transaction),
       close: () => database.close(),
     };
   }

@@ -2,12 +2,14 @@
 // in transactions as the port promises them.
 // Owns: transactions, backups, what an oracle may look at. Does not own: time, and what a caller is
 // told (virtual-database.ts).
+import { failed, ok, type Outcome } from "../base/failure.ts";
 import type {
   DeadLetter,
   EpochClaim,
   ParkedKey,
   ProgressRow,
   PumpTransaction,
+  TableRows,
   WriteResult,
 } from "../data-pump/database.ts";
 import type { Value } from "../grid/log-record.ts";
@@ -49,6 +51,8 @@ export class DatabaseServer {
   #transactions = 0;
   /** Shown each transaction that took effect, right after it did. */
   onWritten: (transaction: PumpTransaction) => void = () => undefined;
+  /** True where a constraint, of whoever made it, refuses that row. */
+  refuses: (table: string, key: string, value: Value) => boolean = () => false;
 
   /** With a row for each partition, as it is before the first write. */
   constructor(partitions: number, generation = 1) {
@@ -117,7 +121,19 @@ export class DatabaseServer {
     return partitions.flatMap((partition) => this.row(partition) ?? []);
   }
 
-  write(transaction: PumpTransaction): WriteResult {
+  /**
+   * A transaction of the pump's, or (`isKept` false) a rehearsal of one. ROW_REFUSED where a row's
+   * content is refused.
+   */
+  attempt(transaction: PumpTransaction, isKept = true): Outcome<WriteResult> {
+    if (!this.#fits(transaction)) return ok("misfit");
+    const reason = this.#refusal(transaction.rows);
+    if (reason !== null) return failed("ROW_REFUSED", reason);
+    if (isKept) this.#apply(transaction);
+    return ok("written");
+  }
+
+  #fits(transaction: PumpTransaction): boolean {
     for (const step of transaction.steps) {
       const row = this.row(step.partition);
       const fits =
@@ -125,8 +141,21 @@ export class DatabaseServer {
         row.epoch === step.epoch &&
         row.letters === step.letters &&
         row.seq === step.before;
-      if (!fits) return "misfit";
+      if (!fits) return false;
     }
+    return true;
+  }
+
+  #refusal(tables: readonly TableRows[]): string | null {
+    for (const { table, upserts, appends } of tables) {
+      for (const [key, value] of [...upserts, ...appends]) {
+        if (this.refuses(table.name, key, value)) return `row ${table.name}/${key} is refused`;
+      }
+    }
+    return null;
+  }
+
+  #apply(transaction: PumpTransaction): void {
     const { generation } = transaction;
     for (const step of transaction.steps) this.setRow({ ...step, generation });
     for (const { table, upserts, deletes, appends } of transaction.rows) {
@@ -138,6 +167,5 @@ export class DatabaseServer {
     this.#state.letters.push(...transaction.letters);
     this.#transactions++;
     this.onWritten(transaction);
-    return "written";
   }
 }

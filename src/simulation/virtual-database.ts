@@ -40,7 +40,7 @@ export const healthyDatabase: DatabaseFaults = {
 interface Call<T> {
   readonly process: VirtualProcess;
   readonly name: string;
-  readonly work: () => T;
+  readonly work: () => Outcome<T>;
   /** What its caller is told where nobody knows what happened. */
   readonly unknown: Outcome<never>;
 }
@@ -90,7 +90,7 @@ export class VirtualDatabase {
           unknown: away, // the same epochs again change nothing
           work: () => {
             this.server.claim(generation, claims);
-            return this.server.read(claims.map(({ partition }) => partition));
+            return ok(this.server.read(claims.map(({ partition }) => partition)));
           },
         }),
       read: (partitions) =>
@@ -98,14 +98,21 @@ export class VirtualDatabase {
           process,
           name: "read",
           unknown: away,
-          work: () => this.server.read(partitions),
+          work: () => ok(this.server.read(partitions)),
         }),
       write: (transaction) =>
         this.#call({
           process,
           name: "write",
           unknown: lost,
-          work: () => this.server.write(transaction),
+          work: () => this.server.attempt(transaction),
+        }),
+      rehearse: (transaction) =>
+        this.#call({
+          process,
+          name: "rehearse",
+          unknown: away, // nothing of it stays
+          work: () => this.server.attempt(transaction, false),
         }),
       close: () => Promise.resolve(),
     };
@@ -153,7 +160,7 @@ export class VirtualDatabase {
       const patience = this.#time.after(limits.databaseTransactionMs, () => tell(0, unknown));
       const thereMs = random.fraction() * faults.delayMsMax;
       const backMs = random.fraction() * faults.delayMsMax;
-      const execute = (): T => {
+      const execute = (): Outcome<T> => {
         const result = work();
         this.#trace.number(this.#time.nowMs);
         this.#trace.text(`${name} ${JSON.stringify(result).slice(0, 100)}`);
@@ -172,7 +179,7 @@ export class VirtualDatabase {
           execute();
           tell(backMs, unknown);
         } else {
-          const done = ok(execute());
+          const done = execute();
           // A crash now, and the answer never leaves.
           this.#time.after(backMs, () => tell(0, this.#life === life ? done : unknown));
         }

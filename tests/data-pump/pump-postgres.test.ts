@@ -53,6 +53,7 @@ function lane(url: string): Lane {
     random: systemRandom(),
     listener: {
       written: tell,
+      deadLettered: () => undefined,
       halted: (partition, reason) => {
         halted.set(partition, reason);
         tell();

@@ -8,7 +8,7 @@ import { expect, test } from "vitest";
 import { failure } from "../../src/base/failure.ts";
 import { limits } from "../../src/base/limits.ts";
 import { seededRandom, type Random } from "../../src/base/random.ts";
-import type { Fault } from "../support/memory-database.ts";
+import type { CallName, Fault } from "../support/memory-database.ts";
 import { item, PumpWorld, type MemoryLog, type WorldLane } from "../support/pump-world.ts";
 
 const partitions = 3;
@@ -38,7 +38,7 @@ class Schedule {
     this.world.server.onWritten = () => this.problems.push(...this.world.differences());
   }
 
-  #fault(call: "claim" | "read" | "write"): Fault {
+  #fault(call: CallName): Fault {
     if (this.#isHealed) return "none";
     if (this.#isAway) return "away";
     if (!this.#random.chance(this.#faultRate)) return "none";

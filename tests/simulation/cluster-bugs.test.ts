@@ -123,6 +123,7 @@ function plantUnclaimed(): void {
           }));
           return database.write({ ...transaction, steps });
         },
+        rehearse: (transaction) => database.rehearse(transaction),
         close: () => database.close(),
       };
     };

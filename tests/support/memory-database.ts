@@ -18,7 +18,7 @@ import type { DatabaseServer } from "../../src/simulation/database-server.ts";
  */
 export type Fault = "none" | "away" | "lost" | "applied" | "late" | "refused";
 
-export type CallName = "claim" | "read" | "write";
+export type CallName = "claim" | "read" | "write" | "rehearse";
 
 export interface MemoryDatabaseOptions {
   readonly server: DatabaseServer;
@@ -53,12 +53,12 @@ export class MemoryDatabase implements Database {
     const fault = await this.#begin("write", transaction);
     switch (fault) {
       case "none":
-        return ok(server.write(transaction));
+        return server.attempt(transaction);
       case "applied":
-        server.write(transaction);
+        server.attempt(transaction);
         break;
       case "late":
-        timers.after(this.#delayMs() * 20, () => server.write(transaction));
+        timers.after(this.#delayMs() * 20, () => server.attempt(transaction));
         break;
       case "lost":
         break;
@@ -68,6 +68,14 @@ export class MemoryDatabase implements Database {
         return failed("ROW_REFUSED", "a row has content that cannot be");
     }
     return failed("OUTCOME_UNKNOWN", "the connection was lost after COMMIT");
+  }
+
+  async rehearse(transaction: PumpTransaction): Promise<Outcome<WriteResult>> {
+    const fault = await this.#begin("rehearse", transaction);
+    if (fault === "refused") return failed("ROW_REFUSED", "a row has content that cannot be");
+    if (fault !== "none") return failed("DATABASE_UNREACHABLE", "the database is away");
+    const { server } = this.#options;
+    return server.attempt(transaction, false);
   }
 
   close(): Promise<void> {

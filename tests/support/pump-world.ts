@@ -56,7 +56,14 @@ export class MemoryLog {
 
   /** The log as an owner sees it that claimed at `epoch`, up to `tail`. */
   source(epoch: number, tail: () => number = () => this.tail): PumpSource {
-    return { partition: this.partition, epoch, tail, read: (from, to) => this.#read(from, to) };
+    return {
+      partition: this.partition,
+      epoch,
+      tail,
+      trimmedTo: () => 0,
+      bytesAfter: (position) => 100 * Math.max(0, tail() - position),
+      read: (from, to) => this.#read(from, to),
+    };
   }
 
   #read(from: number, to: number): Promise<Outcome<ChainedRecord[]>> {
@@ -94,6 +101,8 @@ export interface WorldLane {
   readonly database: MemoryDatabase;
   readonly halted: Map<number, Failure>;
   readonly written: Map<number, number>;
+  /** Records with a change that became a dead letter, as "partition:position". */
+  readonly lettered: string[];
 }
 
 export class PumpWorld {
@@ -114,6 +123,7 @@ export class PumpWorld {
     const database = new MemoryDatabase({ server: this.server, timers, ...options });
     const halted = new Map<number, Failure>();
     const written = new Map<number, number>();
+    const lettered: string[] = [];
     const pump = new Pump({
       database: other ?? database,
       identity: this.#identity,
@@ -124,9 +134,10 @@ export class PumpWorld {
       listener: {
         written: (partition, position) => written.set(partition, position),
         halted: (partition, reason) => halted.set(partition, reason),
+        deadLettered: ({ partition, position }) => lettered.push(`${partition}:${position}`),
       },
     });
-    return { pump, database, halted, written };
+    return { pump, database, halted, written, lettered };
   }
 
   /** A record with one change, durable and told to its owner's pump. */
