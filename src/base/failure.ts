@@ -35,6 +35,7 @@ export const failureKinds = {
   COMMAND_STALE: "unknown",
   COMMAND_KNOWN: "unknown",
   BACKLOG_FULL: "retryable",
+  DEAD_LETTERED: "unknown",
   // Data grid
   STORE_TIMEOUT: "unknown",
   STORE_UNAVAILABLE: "unknown",

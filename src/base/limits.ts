@@ -43,12 +43,19 @@ export const limits = {
   peerConnectMs: 2000,
   /** Commands that one lane has accepted and not yet answered. More: OVERLOADED, at once. */
   laneCommandsInFlightMax: 4096,
-  /** Commands that wait for one partition's next record. More: OVERLOADED, at once. */
+  /** Those of them whose callers wait for the database: when it is away, others must get in. */
+  laneWrittenInFlightMax: 2048,
+  /**
+   * Commands that wait for one partition's next record, and as many more that wait for the
+   * database. More: OVERLOADED, at once.
+   */
   partitionCommandsWaitingMax: 2048,
 
   /** A command's deadline where the caller gives none, and the longest that may be given. */
   commandDeadlineMs: 1000,
   commandDeadlineMsMax: 60_000,
+  /** Who waits for the database is told so long before the deadline: the answer has a way back. */
+  writtenAnswerMs: 10,
   /** One read of a store; after it the outcome counts as unknown and the call is repeated. */
   storeReadMs: 2000,
   /** One write, and more for each 64 KiB: a member that died may have been asked for its backup. */
@@ -228,6 +235,10 @@ assert(
   limits.laneCommandsInFlightMax <= limits.peerCallsPendingMax,
   "a lane's commands may all go to one peer",
 );
+assert(
+  limits.laneWrittenInFlightMax < limits.laneCommandsInFlightMax,
+  "those that wait for the database leave room for others",
+);
 assert(limits.peerPingIntervalMs < limits.peerSilenceMsMax, "a ping comes before silence counts");
 assert(limits.livePingIntervalMs < limits.liveSilenceMsMax, "a page hears a ping before it counts");
 assert(limits.recordBytesMax <= limits.pumpTransactionBytesMax, "a transaction holds any record");
@@ -240,6 +251,7 @@ assert(limits.backlogBytesMax <= limits.backlogLaneBytesMax, "a lane holds a par
 assert(limits.pumpReadRecords <= limits.logReadRecords, "one read of a log serves the pump");
 assert(limits.databaseConnectMs < limits.databaseTransactionMs, "a transaction can connect first");
 assert(limits.laneStatusMs * 5 < limits.laneSilenceMsMax, "a busy lane is not a silent one");
+assert(limits.writtenAnswerMs < limits.commandDeadlineMs, "what waits by default can be written");
 assert(limits.commandDeadlineMs <= limits.commandDeadlineMsMax, "the default deadline is allowed");
 assert(limits.noticeRepeatMs < limits.noticeGiveUpMs, "a notice is repeated before it is given up");
 assert(

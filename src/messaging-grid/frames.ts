@@ -10,6 +10,7 @@
 //   [1, number, value]                                                        answer
 //   [2, number, code, message]                                                failure
 //   [3, kind, partition, epoch]                                               notice
+// `ack` is 0 (memory), 1 (journal) or 2 (written; earlier versions refuse a batch with it).
 // A request may end behind `input` (the first version's did) or behind `idempotencyKey` (it has no
 // origin then).
 // A deadline counts from the first message of the batch, so that the waiting time, which is known
@@ -41,7 +42,7 @@ export interface CommandRequest {
   readonly partition: number;
   /** What remains until the caller stops waiting. */
   readonly deadlineMs: number;
-  readonly ack: "memory" | "journal";
+  readonly ack: "memory" | "journal" | "written";
   readonly read: "local" | "linearizable";
   /** null: the command has no number, and a repeat of it would be another command. */
   readonly origin: CommandOrigin | null;
@@ -70,6 +71,7 @@ const uint32Token = 0xce;
 const uint32Max = 0xffff_ffff;
 const kinds = { request: 0, answer: 1, failure: 2, notice: 3 } as const;
 const noticeKinds = ["serving", "released"] as const;
+const acknowledgements = ["memory", "journal", "written"] as const;
 const failureMessageLengthMax = 1024;
 /** A writer's buffer begins so, and does not stay larger than this between two batches. */
 const writerBytesMin = 4 * 1024;
@@ -112,7 +114,7 @@ export class BatchWriter {
       number,
       request.partition,
       Math.min(Math.round(deadlineMs * 1000), uint32Max),
-      request.ack === "memory" ? 0 : 1,
+      acknowledgements.indexOf(request.ack),
       request.correlationId,
       request.command,
       request.input,
@@ -252,7 +254,8 @@ function requestOf(values: readonly unknown[], waitedUs: number): CommandRequest
   const [, , partition, deadlineUs, ack, correlationId, command, input] = values;
   const [read, idempotencyKey] = length === first ? [0, null] : values.slice(first, plain);
   if (!isCount(partition) || typeof deadlineUs !== "number" || !(deadlineUs >= 0)) return null;
-  if ((ack !== 0 && ack !== 1) || (read !== 0 && read !== 1)) return null;
+  const acknowledgement = isCount(ack) ? acknowledgements[ack] : undefined;
+  if (acknowledgement === undefined || (read !== 0 && read !== 1)) return null;
   if (typeof command !== "string") return null;
   if (!isStringOrNull(correlationId) || !isStringOrNull(idempotencyKey)) return null;
   const origin = length === numbered ? originOf(values) : null;
@@ -262,7 +265,7 @@ function requestOf(values: readonly unknown[], waitedUs: number): CommandRequest
     input: input as Value,
     partition,
     deadlineMs: Math.max(0, deadlineUs - waitedUs) / 1000,
-    ack: ack === 0 ? "memory" : "journal",
+    ack: acknowledgement,
     read: read === 0 ? "local" : "linearizable",
     origin,
     idempotencyKey,

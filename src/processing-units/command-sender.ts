@@ -83,6 +83,7 @@ export class CommandSender {
   /** Commands that wait for an owner, by partition. */
   readonly #waiting = new Map<number, Pending[]>();
   #inFlight = 0;
+  #writtenInFlight = 0;
   #isRetrying = false;
   /** Called whenever nothing is in flight any more. */
   onIdle: () => void = () => undefined;
@@ -97,10 +98,16 @@ export class CommandSender {
     return this.#inFlight;
   }
 
+  /** Those of them whose callers wait for the database. */
+  get writtenInFlight(): number {
+    return this.#writtenInFlight;
+  }
+
   /** Takes a command to its owner; responds exactly once, at its deadline at the latest. */
   send(command: SentCommand, respond: (outcome: Outcome<Value>) => void): void {
     const { clock, timers } = this.#options;
     this.#inFlight++;
+    if (command.ack === "written") this.#writtenInFlight++;
     const delayMs = Math.max(0, command.deadlineAtMs - clock.monotonicMs());
     const pending: Pending = {
       command,
@@ -221,6 +228,7 @@ export class CommandSender {
     pending.timer.cancel();
     this.#numbers.done(pending.command.partition, pending.number);
     this.#inFlight--;
+    if (pending.command.ack === "written") this.#writtenInFlight--;
     pending.respond(outcome);
     if (this.#inFlight === 0) this.onIdle();
   }

@@ -7,11 +7,15 @@ import type { Outcome } from "../base/failure.ts";
 import type { Random } from "../base/random.ts";
 import type { Timers } from "../base/timers.ts";
 import type { Value } from "../grid/log-record.ts";
+import type { CommandRequest } from "../messaging-grid/frames.ts";
 import type { Entry, Space } from "./space.ts";
 import type { PartitionElsewhere, UnitStatus } from "./unit-status.ts";
 
-/** `memory`: answered at once, may be lost. `journal`: answered when it is in the grid's log. */
-export type Acknowledgement = "memory" | "journal";
+/**
+ * `memory`: answered at once, may be lost. `journal`: answered when it is in the grid's log.
+ * `written`: when its changes are in the database; a command that changes nothing waits for none.
+ */
+export type Acknowledgement = CommandRequest["ack"];
 
 /**
  * What a command that changes nothing may have seen. `local`: only what is journaled; stale for a

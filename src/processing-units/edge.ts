@@ -225,7 +225,7 @@ export class Edge {
     const headers = {
       type: "object",
       properties: {
-        "x-ack": { enum: ["memory", "journal"] },
+        "x-ack": { enum: ["memory", "journal", "written"] },
         "x-read": { enum: ["local", "linearizable"] },
         "idempotency-key": {
           type: "string",

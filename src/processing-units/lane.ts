@@ -11,6 +11,7 @@ import { failed, failure, type Failure, type Outcome } from "../base/failure.ts"
 import { limits } from "../base/limits.ts";
 import { partitionOf } from "../base/murmur3.ts";
 import { withDeadline, type TimerHandle } from "../base/timers.ts";
+import type { DeadLetter } from "../data-pump/database.ts";
 import { generationMapName } from "../grid/grid-keys.ts";
 import type { Value } from "../grid/log-record.ts";
 import type { ChainedRecord } from "../grid/partition-log.ts";
@@ -24,7 +25,7 @@ import { OwnerTable } from "../messaging-grid/owner-table.ts";
 import { PeerLinks } from "../messaging-grid/peer-links.ts";
 import type { Entry, Space } from "./application.ts";
 import { CommandSender, type SentCommand } from "./command-sender.ts";
-import type { SubmitOptions } from "./edge-context.ts";
+import type { Acknowledgement, SubmitOptions } from "./edge-context.ts";
 import { GoneSenders } from "./gone-senders.ts";
 import type { LaneOptions } from "./lane-options.ts";
 import { Ownership } from "./ownership.ts";
@@ -130,7 +131,8 @@ export class Lane {
       respond(failed("COMMAND_UNKNOWN", `there is no command ${name}`));
       return;
     }
-    const refusal = this.#refusal();
+    const ack = options.ack ?? "journal";
+    const refusal = this.#refusal(ack);
     if (refusal !== null) {
       respond(refusal);
       return;
@@ -150,7 +152,7 @@ export class Lane {
       name,
       input,
       partition: partitionOf(key, identity.partitions),
-      ack: options.ack ?? "journal",
+      ack,
       read: options.read ?? "local",
       idempotencyKey: options.idempotencyKey ?? null,
       correlationId: options.correlationId ?? null,
@@ -209,6 +211,11 @@ export class Lane {
   /** The pump's word that the records of a partition up to `position` are in the database. */
   written(number: number, position: number): void {
     this.#partitions.get(number)?.written(position);
+  }
+
+  /** The pump's word that a change is in the database as a dead letter only. */
+  deadLettered(letter: DeadLetter): void {
+    this.#partitions.get(letter.partition)?.deadLettered(letter);
   }
 
   /** The pump's word that a partition cannot go on: the database proves that something is wrong. */
@@ -276,10 +283,16 @@ export class Lane {
     this.#onRest = () => undefined;
   }
 
-  #refusal(): Outcome<never> | null {
+  #refusal(ack: Acknowledgement): Outcome<never> | null {
     if (this.#draining) return failed("SHUTTING_DOWN", "this processing unit is stopping");
-    if (this.#sender.inFlight < limits.laneCommandsInFlightMax) return null;
-    return failed("OVERLOADED", "too many commands are in flight in this lane"); // E2
+    const { inFlight, writtenInFlight } = this.#sender;
+    if (inFlight >= limits.laneCommandsInFlightMax) {
+      return failed("OVERLOADED", "too many commands are in flight in this lane"); // E2
+    }
+    if (ack === "written" && writtenInFlight >= limits.laneWrittenInFlightMax) {
+      return failed("OVERLOADED", "too many commands in this lane wait for the database"); // E2
+    }
+    return null;
   }
 
   #deliver(slot: number, command: SentCommand, origin: CommandOrigin, settle: Respond): void {
@@ -398,6 +411,8 @@ export class Lane {
       acknowledged: () => this.#ownership.acknowledged(number),
       mayServeLocal: () => this.#ownership.isFresh,
       confirmWritten: () => this.#options.pump?.confirmWritten(number) ?? Promise.resolve(Infinity),
+      hasDatabase: this.#options.pump !== null,
+      hasDeadLetters: () => false, // the pump makes none
       gridBytesMax: Math.floor(this.#options.gridBytesMax / this.#options.identity.partitions),
       events: {
         loaded: (which, claim) => {

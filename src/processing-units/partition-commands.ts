@@ -9,7 +9,7 @@
 //       repeat that meets its own command on its way into the log waits for it.
 //   P8. A linearizable read is answered by an append that was first sent after it arrived.
 //   P11. A command that poisonAttempts owners died of is refused, never run.
-import type { Clock } from "../base/clock.ts";
+//   P13. "Written" is answered only when the database has the command's own changes.
 import { failed, ok, type Failure, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
@@ -19,16 +19,23 @@ import type { PartitionLog } from "../grid/partition-log.ts";
 import type { Application } from "./application.ts";
 import { runCommand, type CommandResult } from "./command-run.ts";
 import { PendingEntries, type PendingEntry } from "./partition-pending.ts";
-import type { PartitionRequest } from "./partition-request.ts";
+import type { PartitionRequest, Respond } from "./partition-request.ts";
 import { PartitionState } from "./partition-state.ts";
+import {
+  UnwrittenAnswers,
+  type DeadLetterNews,
+  type UnwrittenAnswersOptions,
+} from "./partition-unwritten.ts";
 import { requestBytesMax } from "./requests.ts";
 import { textProblem } from "./value.ts";
 
-export interface PartitionCommandsOptions {
+export interface PartitionCommandsOptions extends UnwrittenAnswersOptions {
   readonly partition: number;
   readonly application: Application;
-  readonly clock: Clock;
   readonly random: Random;
+  readonly hasDatabase: boolean;
+  /** Position of the last record that is journaled. */
+  journaled(): number;
   /** False while the lane may be taken for dead: reads must prove that it still owns. */
   mayServeLocal(): boolean;
   /** True while nothing may be added to the grid. */
@@ -40,7 +47,7 @@ const forgottenBytesMax = 256 * 1024;
 const entryBytes = 64;
 
 /** An entry that changes nothing: its place in the log is all that it says. */
-const barrier: Omit<PendingEntry, "followers"> = {
+const barrier: Omit<PendingEntry, "followers" | "firstChange"> = {
   sender: null,
   number: 0,
   confirmed: 0,
@@ -58,6 +65,7 @@ export class PartitionCommands {
   /** The partition's time: it never goes back, whatever the wall clock does. */
   readonly #timeMs: () => number;
   readonly #pending = new PendingEntries();
+  readonly #unwritten: UnwrittenAnswers;
   #state: PartitionState;
 
   constructor(
@@ -68,6 +76,7 @@ export class PartitionCommands {
     this.#options = options;
     this.#log = log;
     this.#timeMs = timeMs;
+    this.#unwritten = new UnwrittenAnswers(options);
     this.#state = new PartitionState(options.application.spaces);
   }
 
@@ -118,25 +127,41 @@ export class PartitionCommands {
 
   /** An empty entry behind all that ran so far: once it is journaled, nobody else owned before. */
   barrier(): PendingEntry {
-    return this.#append({ ...barrier, followers: null }, entryBytes);
+    return this.#append({ ...barrier, followers: null, firstChange: 0 }, entryBytes);
   }
 
   /** Forgets what was answered to senders that are gone for good, some of them at a time. */
   forgetSenders(isGone: (sender: string) => boolean): void {
     const changes = this.#state.replies.forget(isGone, sendersForgottenAtOnce);
     if (changes.length === 0) return;
-    this.#append({ ...barrier, changes, followers: null }, forgottenBytesMax);
+    this.#append({ ...barrier, changes, followers: null, firstChange: 0 }, forgottenBytesMax);
   }
 
-  /** The log's word: these, the oldest, are journaled. */
+  /** The log's word: these, the oldest, are journaled, by the last record. */
   journaled(entries: readonly PendingEntry[]): void {
     this.#pending.journaled(entries);
+  }
+
+  /** The pump's word: the database has the records up to `position`. */
+  written(position: number): void {
+    this.#unwritten.written(position);
+  }
+
+  deadLettered(news: DeadLetterNews): void {
+    this.#unwritten.deadLettered(news);
+  }
+
+  /** The partition was handed over: what is not written yet the next owner has to tell. */
+  released(reason: Failure): void {
+    this.forget();
+    this.#unwritten.stopped(reason);
   }
 
   /** The log stopped: `inFlight` entries were under way in an append of that fate. */
   stopped(reason: Failure, inFlight: number, fate: AppendFate): void {
     this.forget();
     this.#pending.stopped(reason, inFlight, fate);
+    this.#unwritten.stopped(reason);
   }
 
   /** True where a command took effect before, or may have: then it is answered. */
@@ -169,16 +194,41 @@ export class PartitionCommands {
 
   /** Answers what an earlier try did, once that is journaled. */
   #repeat(
-    { ack, respond }: PartitionRequest,
+    request: PartitionRequest,
     outcome: Outcome<Value>,
     isIt: (entry: PendingEntry) => boolean,
   ): void {
+    const { ack } = request;
     const first = this.#pending.find(isIt);
+    const respond = ack === "written" ? this.#untilWritten(request, first) : request.respond;
     if (first === null || ack === "memory") respond(outcome);
     else this.#pending.follow(first, { respond, outcome: ok(first.result), repeats: true });
   }
 
-  #refusal({ origin, idempotencyKey: key }: PartitionRequest): Outcome<never> | null {
+  /**
+   * P13: what answers a command once that its entry is journaled. null: an earlier owner journaled
+   * it, somewhere in the log up to now.
+   */
+  #untilWritten(
+    { respond, deadlineAtMs }: PartitionRequest,
+    entry: Pick<PendingEntry, "firstChange" | "changes"> | null,
+  ): Respond {
+    return (outcome, computed) => {
+      if (!outcome.ok && outcome.failure.code !== "COMMAND_KNOWN") {
+        respond(outcome, computed);
+        return;
+      }
+      const first = entry?.firstChange ?? 0;
+      const changes = entry === null ? null : { first, end: first + entry.changes.length };
+      const position = this.#options.journaled();
+      this.#unwritten.wait({ position, changes, outcome, deadlineAtMs, respond });
+    };
+  }
+
+  #refusal({ ack, origin, idempotencyKey: key }: PartitionRequest): Outcome<never> | null {
+    if (ack === "written" && !this.#options.hasDatabase) {
+      return failed("INPUT_INVALID", "nothing is written here: there is no database");
+    }
     if (origin !== null && origin.attempt >= limits.poisonAttempts) {
       const owners = `${String(origin.attempt)} owners of its partition ended while they had it`;
       return failed("POISON", `the command is not run: ${owners}`); // P11
@@ -189,6 +239,9 @@ export class PartitionCommands {
     ) {
       const most = `at most ${String(limits.idempotencyKeyLengthMax)} characters`;
       return failed("INPUT_INVALID", `an Idempotency-Key has ${most}, all of them whole`);
+    }
+    if (ack === "written" && this.#unwritten.length >= limits.partitionCommandsWaitingMax) {
+      return failed("OVERLOADED", "too many commands wait for their partition's database");
     }
     if (this.#pending.waiting < limits.partitionCommandsWaitingMax) return null;
     return failed("OVERLOADED", "too many commands wait for their partition's journal");
@@ -218,21 +271,21 @@ export class PartitionCommands {
       changes = [...changes, ...this.#state.requests.remember(key, timeMs, command, answer)];
       bytes += ran.answerBytes + requestBytesMax;
     }
-    this.#append(
-      {
-        sender: origin?.sender ?? null,
-        number: origin?.number ?? 0,
-        confirmed: origin?.confirmed ?? 0,
-        attempt: origin?.attempt ?? 0,
-        changes,
-        reply: origin !== null && keepsReply ? [answer] : null,
-        respond: ack === "memory" ? null : respond,
-        result: answer,
-        idempotencyKey: key,
-        followers: null,
-      },
-      bytes,
-    );
+    const entry: PendingEntry = {
+      sender: origin?.sender ?? null,
+      number: origin?.number ?? 0,
+      confirmed: origin?.confirmed ?? 0,
+      attempt: origin?.attempt ?? 0,
+      changes,
+      reply: origin !== null && keepsReply ? [answer] : null,
+      respond: ack === "memory" ? null : respond,
+      result: answer,
+      idempotencyKey: key,
+      followers: null,
+      firstChange: 0,
+    };
+    if (ack === "written") entry.respond = this.#untilWritten(request, entry);
+    this.#append(entry, bytes);
     if (ack === "memory") respond(ok(answer));
   }
 

@@ -22,11 +22,13 @@ interface Follower {
 /** A command that ran and is not yet journaled, with those behind it that changed nothing. */
 export interface PendingEntry extends CommandEntry {
   /** null: answered already, or nobody asked. */
-  readonly respond: Respond | null;
+  respond: Respond | null;
   /** What its handler answered. */
   readonly result: Value;
   readonly idempotencyKey: string | null;
   followers: Follower[] | null;
+  /** Place of its first change among those of its record, once that is journaled. */
+  firstChange: number;
 }
 
 export class PendingEntries {
@@ -70,7 +72,10 @@ export class PendingEntries {
   journaled(entries: readonly PendingEntry[]): void {
     assert(entries[0] === this.#entries[0] || entries.length === 0, "the oldest leave first");
     this.#entries.splice(0, entries.length);
+    let changes = 0;
     for (const entry of entries) {
+      entry.firstChange = changes;
+      changes += entry.changes.length;
       entry.respond?.(ok(entry.result));
       if (entry.followers === null) continue;
       this.#followers -= entry.followers.length;

@@ -13,9 +13,8 @@
 import { AssertionError } from "../base/assert.ts";
 import { BoundedQueue } from "../base/bounded-queue.ts";
 import { failed, failure, type Failure, type Outcome } from "../base/failure.ts";
-import type { FailureCode } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
-import type { TimerHandle, Timers } from "../base/timers.ts";
+import type { TimerHandle } from "../base/timers.ts";
 import { Checkpointer, type CheckpointSizes } from "../grid/checkpointer.ts";
 import type { GridIdentity } from "../grid/grid-directory.ts";
 import type { Value } from "../grid/log-record.ts";
@@ -32,6 +31,8 @@ import { EmptyClaims, lessThanAcknowledged, staysFinal } from "./partition-doubt
 import type { PartitionMemory } from "./partition-memory.ts";
 import type { PendingEntry } from "./partition-pending.ts";
 import type { PartitionRequest } from "./partition-request.ts";
+import { PartitionStops } from "./partition-stops.ts";
+import type { DeadLetterNews } from "./partition-unwritten.ts";
 import type { PartitionPhase } from "./unit-status.ts";
 
 /** What the lane is told of a partition. */
@@ -46,13 +47,12 @@ export interface PartitionEvents {
   stopped(partition: Partition, reason: Failure): void;
 }
 
-export interface PartitionOptions extends Omit<PartitionCommandsOptions, "isFull"> {
+export interface PartitionOptions extends Omit<PartitionCommandsOptions, "isFull" | "journaled"> {
   readonly identity: GridIdentity;
   readonly lane: string;
   /** Unique among all lanes that ever lived. */
   readonly incarnation: string;
   readonly map: ByteMap;
-  readonly timers: Timers;
   readonly events: PartitionEvents;
   /** The last position that the roster says was acknowledged; 0 where it says nothing. */
   acknowledged(): number;
@@ -66,20 +66,8 @@ export interface PartitionOptions extends Omit<PartitionCommandsOptions, "isFull
   readonly checkpointSizes?: CheckpointSizes | undefined;
 }
 
-// A partition that stops often without serving a minute in between halts, with an alarm: whatever
-// stops it would stop it again.
-const stopsForgottenMs = 60_000;
-const reopenMsMin = 20;
 /** An owner that lives so long says so in the log, once, where nothing else of it is there. */
 const provenMs = 5000;
-
-/** Reasons that leave the partition to another lane, or to nobody. All others need a person. */
-const goneCodes: ReadonlySet<FailureCode> = new Set<FailureCode>([
-  "NOT_OWNER",
-  "CLAIM_BEATEN",
-  "DATABASE_FENCED",
-  "SHUTTING_DOWN",
-]);
 
 export class Partition {
   readonly number: number;
@@ -106,7 +94,7 @@ export class Partition {
   #awaitsDatabase = false;
   #proof: TimerHandle | null = null;
   #attempt = 0;
-  #stops = 0;
+  readonly #stops = new PartitionStops();
   #servingSinceMs = 0;
   #timeMs = 0;
   #epoch = 0;
@@ -199,6 +187,12 @@ export class Partition {
   /** The database has the records up to `position`, as far as is known. */
   written(position: number): void {
     if (this.#phase === "serving") this.#checkpoints.written(position);
+    this.#commands.written(position);
+  }
+
+  /** A change of its journaled records is a dead letter. */
+  deadLettered(news: DeadLetterNews): void {
+    this.#commands.deadLettered(news);
   }
 
   /**
@@ -300,7 +294,8 @@ export class Partition {
         log.close(reason);
       },
     });
-    const options = { ...this.#options, isFull: () => checkpoints.isFull };
+    const journaled = () => this.#journaled;
+    const options = { ...this.#options, journaled, isFull: () => checkpoints.isFull };
     return [log, new PartitionCommands(options, log, timeMs), checkpoints];
   }
 
@@ -435,8 +430,9 @@ export class Partition {
     this.#phase = "gone";
     this.#proof?.cancel();
     this.#checkpoints.close();
-    this.#commands.forget();
-    this.#log.close(failure("NOT_OWNER", `partition ${String(this.number)} was handed over`));
+    const reason = failure("NOT_OWNER", `partition ${String(this.number)} was handed over`);
+    this.#commands.released(reason);
+    this.#log.close(reason);
     this.#options.events.released(this);
   }
 
@@ -456,19 +452,17 @@ export class Partition {
   }
 
   #phaseAfter(reason: Failure): PartitionPhase {
-    if (goneCodes.has(reason.code)) return "gone";
-    const isBroken = reason.code === "PARTITION_STOPPED" && !this.#closed;
-    if (!isBroken) return "halted";
-    if (this.#phase === "leaving") return "gone";
-    const servedMs =
-      this.#phase === "serving" ? this.#options.clock.monotonicMs() - this.#servingSinceMs : 0;
-    this.#stops = servedMs > stopsForgottenMs ? 1 : this.#stops + 1;
-    return this.#stops < limits.partitionStopsMax ? "starting" : "halted";
+    const isServing = this.#phase === "serving";
+    const nowMs = this.#options.clock.monotonicMs();
+    return this.#stops.phaseAfter(reason.code, {
+      phase: this.#phase,
+      isClosed: this.#closed,
+      servedMs: isServing ? nowMs - this.#servingSinceMs : 0,
+    });
   }
 
   #openLater(): void {
-    const delayMs = reopenMsMin * 2 ** Math.min(this.#stops, 6);
-    this.#reopening = this.#options.timers.after(delayMs, () => {
+    this.#reopening = this.#options.timers.after(this.#stops.reopenMs, () => {
       this.#reopening = null;
       [this.#log, this.#commands, this.#checkpoints] = this.#newLog();
       this.#log.open();

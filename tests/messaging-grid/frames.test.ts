@@ -55,7 +55,7 @@ const requests: fc.Arbitrary<CommandRequest> = fc.record({
   input: values,
   partition: fc.nat({ max: 4095 }),
   deadlineMs: fc.nat({ max: 60_000_000 }).map((us) => us / 1000),
-  ack: fc.constantFrom("memory", "journal"),
+  ack: fc.constantFrom("memory", "journal", "written"),
   read: fc.constantFrom("local", "linearizable"),
   origin: fc.option(
     fc.record({
@@ -155,6 +155,15 @@ test("format 1: this version writes the same bytes, plain msgpack after the form
   expect(batch.toString("hex")).toBe(secondFixture.toString("hex"));
   expect(batch.buffer.byteLength).toBe(batch.length);
   expect(unpack(batch.subarray(1, 6))).toBe(1500);
+});
+
+// 1; waited 0 µs; [0,1,7,100500,2,null,"buy",null,0,null]
+const thirdFixture = Buffer.from("01ce000000009a000107ce0001889402c0a3627579c000c0", "hex");
+
+test("format 1: the acknowledgement that came with the third version", () => {
+  const written = { ...request, input: null, correlationId: null, ack: "written" as const };
+  expect(decodeBatch(thirdFixture)).toEqual([{ kind: "request", number: 1, request: written }]);
+  expect(batchOf(written).toString("hex")).toBe(thirdFixture.toString("hex"));
 });
 
 test("format 1: messages of any content are read as they were written, in order", () => {
@@ -299,7 +308,8 @@ test("M5: another format, no message, wrong shapes and endless nesting are refus
     [0, 1, 1.5, 100, 1, null, "buy", null],
     [0, 1, 7, -1, 1, null, "buy", null],
     [0, 1, 7, Number.NaN, 1, null, "buy", null],
-    [0, 1, 7, 100, 2, null, "buy", null],
+    [0, 1, 7, 100, 3, null, "buy", null],
+    [0, 1, 7, 100, 0.5, null, "buy", null],
     [0, 1, 7, 100, 1, 5, "buy", null],
     [0, 1, 7, 100, 1, null, 5, null],
     [0, 1, 7, 100, 1, null, "buy", null, 0],

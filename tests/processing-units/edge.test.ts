@@ -99,7 +99,7 @@ test.each([
   ["another content type", { payload: "<a/>", headers: { "content-type": "text/xml" } }, 415],
   ["a content type with a tab", { payload: "{}", headers: { "content-type": "\ttext/x" } }, 415],
   ["an oversized body", { payload: { key: "a".repeat(limits.bodyBytesMax), by: 1 } }, 413],
-  ["an unknown acknowledgement", { ...good, headers: { "x-ack": "written" } }, 400],
+  ["an unknown acknowledgement", { ...good, headers: { "x-ack": "printed" } }, 400],
   ["an idempotency key of nothing", { ...good, headers: { "idempotency-key": "" } }, 400],
   ["an idempotency key with a space", { ...good, headers: { "idempotency-key": "a b" } }, 400],
   [

@@ -6,6 +6,7 @@ import { failed, ok, unwrap } from "../../src/base/failure.ts";
 import { newId } from "../../src/base/ids.ts";
 import { seededRandom, systemRandom } from "../../src/base/random.ts";
 import { systemTimers } from "../../src/base/timers.ts";
+import type { Pump } from "../../src/data-pump/pump.ts";
 import type { GridIdentity } from "../../src/grid/grid-directory.ts";
 import type { Store } from "../../src/grid/store.ts";
 import { PortLink } from "../../src/messaging-grid/port-link.ts";
@@ -17,6 +18,8 @@ export interface NetworkedLane {
   readonly name: string;
   readonly store: Store;
   readonly listener?: Partial<LaneListener>;
+  /** Left out: there is no database. `lane` is there once the pump has something to say. */
+  readonly makePump?: (lane: () => Lane) => Pump;
 }
 
 export class LaneNetwork {
@@ -32,15 +35,15 @@ export class LaneNetwork {
   }
 
   /** A lane that has not joined yet. */
-  add({ name, store, listener }: NetworkedLane): Lane {
+  add({ name, store, listener, makePump }: NetworkedLane): Lane {
     const incarnation = newId(systemRandom());
-    const lane = new Lane({
+    const lane: Lane = new Lane({
       lane: { incarnation, unit: name, name, address: name, release: "test", database: null },
       predecessor: null,
       identity: this.#identity,
       store,
       application: this.#application,
-      pump: null,
+      pump: makePump?.(() => lane) ?? null,
       gridBytesMax: 2 ** 32,
       clock: systemClock,
       timers: systemTimers,

@@ -72,6 +72,8 @@ export function openPartition(
     acknowledged: () => 0,
     mayServeLocal: () => true,
     confirmWritten: () => Promise.resolve(Infinity),
+    hasDatabase: true,
+    hasDeadLetters: () => false,
     gridBytesMax: 2 ** 30,
     ...options,
   });

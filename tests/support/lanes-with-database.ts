@@ -1,0 +1,77 @@
+// Lanes of the counter application with a database in memory, which can be taken away.
+import { systemClock } from "../../src/base/clock.ts";
+import type { Outcome } from "../../src/base/failure.ts";
+import { partitionOf } from "../../src/base/murmur3.ts";
+import { seededRandom } from "../../src/base/random.ts";
+import { systemTimers } from "../../src/base/timers.ts";
+import { Pump } from "../../src/data-pump/pump.ts";
+import type { Value } from "../../src/grid/log-record.ts";
+import type { SubmitOptions } from "../../src/processing-units/edge-context.ts";
+import type { Lane } from "../../src/processing-units/lane.ts";
+import { tablesOf } from "../../src/processing-units/load-application.ts";
+import { DatabaseServer } from "../../src/simulation/database-server.ts";
+import { counterApplication } from "./counter-application.ts";
+import { LaneNetwork } from "./lane-network.ts";
+import { MemoryDatabase } from "./memory-database.ts";
+import { newMemoryGrid } from "./memory-grid.ts";
+
+export interface LanesWithDatabase {
+  readonly server: DatabaseServer;
+  readonly network: LaneNetwork;
+  /** Away: no call of any lane does anything. */
+  readonly database: { isAway: boolean };
+  /** One that has not joined yet. */
+  readonly add: (name: string) => Lane;
+}
+
+export async function lanesWithDatabase(partitions: number): Promise<LanesWithDatabase> {
+  const { store, identity } = await newMemoryGrid(partitions);
+  const server = new DatabaseServer(partitions);
+  const network = new LaneNetwork(identity, counterApplication);
+  const database = { isAway: false };
+  const newPump = (lane: () => Lane) =>
+    new Pump({
+      database: new MemoryDatabase({
+        server,
+        timers: systemTimers,
+        fault: () => (database.isAway ? "away" : "none"),
+      }),
+      identity,
+      spaces: tablesOf(counterApplication),
+      clock: systemClock,
+      timers: systemTimers,
+      random: seededRandom(1),
+      listener: {
+        written: (partition, position) => {
+          lane().written(partition, position);
+        },
+        halted: (partition, reason) => {
+          lane().halt(partition, reason);
+        },
+      },
+    });
+  const add = (name: string) => network.add({ name, store, makePump: newPump });
+  return { server, network, database, add };
+}
+
+/** A key of each partition that this lane serves. */
+export function keysIn(lane: Lane, partitions: number): string[] {
+  const keys = new Map<number, string>();
+  const served = lane.partitionStatus().map(({ partition }) => partition);
+  for (let key = 0; keys.size < served.length; key++) {
+    const partition = partitionOf(String(key), partitions);
+    if (served.includes(partition) && !keys.has(partition)) keys.set(partition, String(key));
+  }
+  return [...keys.values()];
+}
+
+export function submit(
+  lane: Lane,
+  name: string,
+  input: Value,
+  options: SubmitOptions = {},
+): Promise<Outcome<Value>> {
+  return new Promise((respond) => {
+    lane.submit(name, input, options, respond);
+  });
+}
