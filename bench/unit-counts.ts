@@ -1,5 +1,5 @@
 // Unit counts: what a unit says of itself at /metrics.
-// Owns: reading the counts that a measurement is checked against.
+// Owns: reading it, and the counts that a measurement is checked against.
 
 export interface UnitCounts {
   readonly bids: number;
@@ -33,7 +33,8 @@ export async function unitCounts(
   }
 }
 
-async function readCounts(url: string): Promise<UnitCounts> {
+/** What a unit says at /metrics, by name and labels; about a second old. */
+export async function metricsOf(url: string): Promise<Map<string, number>> {
   const response = await fetch(`${url}/metrics`);
   const values = new Map<string, number>();
   for (const line of (await response.text()).split("\n")) {
@@ -41,6 +42,11 @@ async function readCounts(url: string): Promise<UnitCounts> {
     if (!line.startsWith("#") && space > 0)
       values.set(line.slice(0, space), Number(line.slice(space)));
   }
+  return values;
+}
+
+async function readCounts(url: string): Promise<UnitCounts> {
+  const values = await metricsOf(url);
   const answersOf = (kind: string) =>
     values.get(`orrery_bidding_answers_total{answer="${kind}"}`) ?? 0;
   return {

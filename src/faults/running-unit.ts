@@ -9,6 +9,7 @@ import { openSync, closeSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { must } from "../base/assert.ts";
+import { failpointEnvironment, type ArmedFailpoint } from "../base/failpoints.ts";
 import { delay, systemTimers } from "../base/timers.ts";
 import type { Reaper } from "./reaper.ts";
 
@@ -26,6 +27,12 @@ export interface RunningUnitOptions {
   readonly lanes: number;
   readonly partitions: number;
   readonly host: string;
+  /** postgres://…; left out: none. */
+  readonly database?: string;
+  /** Options of the application, plain data. */
+  readonly options?: unknown;
+  /** What logs and checkpoints may take in the grid; left out: 4 GiB. */
+  readonly gridBytesMax?: number;
 }
 
 export interface UnitPlace {
@@ -34,6 +41,8 @@ export interface UnitPlace {
   readonly reaper: Reaper;
   /** Put before the command that starts it: ["ip", "netns", "exec", …]. */
   readonly prefix?: readonly string[];
+  /** Where the process is to die or to freeze. */
+  readonly failpoint?: ArmedFailpoint;
 }
 
 export class RunningUnit {
@@ -63,6 +72,7 @@ export class RunningUnit {
     args.push(JSON.stringify(options));
     // A file, not a pipe to us: a unit must not notice that we do not read.
     const child = spawn(must(command, "a command"), args, {
+      env: { ...process.env, ...(place.failpoint && failpointEnvironment(place.failpoint)) },
       detached: true,
       stdio: ["ignore", log, log],
     });
@@ -79,6 +89,11 @@ export class RunningUnit {
       await delay(systemTimers, pollMs);
     }
     throw new Error(`${options.name} does not serve\n${tailOf(logFile)}`);
+  }
+
+  /** Resolves when its process has ended, whatever ended it. */
+  get ended(): Promise<unknown> {
+    return this.#ended;
   }
 
   get isRunning(): boolean {

@@ -3,25 +3,26 @@
 // Owns: the settings that its parent gives, as JSON in the one argument. Does not own: starting it
 // and what becomes of it (running-unit.ts).
 import { unwrap } from "../base/failure.ts";
+import { limits } from "../base/limits.ts";
 import { startUnit } from "../processing-units/unit.ts";
 import type { RunningUnitOptions } from "./running-unit.ts";
 
 const options = JSON.parse(process.argv[2] ?? "") as RunningUnitOptions;
-const { store, application, lanes, partitions, host } = options;
+const { store, database, application, lanes, partitions, host } = options;
 const unit = unwrap(
   await startUnit({
     store,
-    database: "none:",
+    database: database ?? "none:",
     lanes,
     host,
     port: 0,
     partitions,
     peers: { host, advertisedHost: host },
-    gridBytesMax: 2 ** 32,
+    gridBytesMax: options.gridBytesMax ?? limits.gridBytesDefault,
     release: "faults",
     logFile: null,
     logLevel: "info",
-    application: () => Promise.resolve({ module: application, options: null }),
+    application: () => Promise.resolve({ module: application, options: options.options ?? null }),
   }),
 );
 let next = 0;

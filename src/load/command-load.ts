@@ -35,6 +35,8 @@ export interface CommandLoadOptions {
   readonly patient: { readonly chains: number; readonly deadlineMs: number };
   /** One chain to each partition, from one unit after the other, which repeats nothing. */
   readonly hastyDeadlineMs: number;
+  /** A chain waits so long between its commands; left out: not at all. */
+  readonly pauseMs?: number;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
@@ -186,7 +188,8 @@ export class CommandLoad {
         outcome = await this.#attempt(command, chain.unit, true);
       }
       await this.#end(command, known(outcome, isMaybe));
-      if (!outcome.ok) await delay(this.#options.timers, refusalPauseMs);
+      const pauseMs = outcome.ok ? (this.#options.pauseMs ?? 0) : refusalPauseMs;
+      if (pauseMs > 0) await delay(this.#options.timers, pauseMs);
     }
   }
 

@@ -1,0 +1,30 @@
+// Goal: wherever on its way to the database a unit is killed, the tables end as the fold of what
+// was acknowledged, each change once: in rows, in a table that forgets, in a trigger's sum.
+// Method: two units under load; one dies of kill -9 at a named failpoint; the other takes over;
+// the database is compared with the client's ledger.
+import { test, vi } from "vitest";
+import type { FailpointName } from "../../src/base/failpoints.ts";
+import { databaseRun, expectWritten } from "./support/database-case.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
+
+const run = databaseRun({ textBytes: [4096, 4096, 4096, 4096], gridBytesMax: 2 ** 27 });
+
+/** At the how manieth time: late enough that the unit has its partitions, and is in full work. */
+const points: readonly (readonly [FailpointName, number, string])[] = [
+  ["log.append", 40, "before an append"],
+  ["store.stored", 40, "after an append, before anybody knows"],
+  ["log.durable", 40, "after it is safe, before its acknowledgement"],
+  ["log.claimed", 1, "as the new owner, before the database knows it"],
+  ["pump.claimed", 1, "as the new owner, before it writes"],
+  ["pump.write", 5, "before a transaction"],
+  ["pump.written", 5, "after the commit, before it is known"],
+  ["log.trim", 1, "after the commit, before the trim"],
+];
+
+test.for(points)("D1: kill -9 at %s (time %i): %s", async ([name, time]) => {
+  await run().unit(1).kill();
+  await run().startUnit(1, { name, does: "kill", time });
+  await run().unit(1).ended;
+  await expectWritten(run());
+});

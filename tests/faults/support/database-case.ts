@@ -1,0 +1,47 @@
+// Database case: one database run for all tests of a file; folders that PostgreSQL's user reaches.
+// Owns: its start before the tests and its end behind them, the verdict after each fault.
+// Does not own: the run (bench/database-run.ts), the faults.
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, onTestFailed } from "vitest";
+import { DatabaseRun, type DatabaseRunOptions } from "../../../bench/database-run.ts";
+import { must } from "../../../src/base/assert.ts";
+
+const startMsMax = 60_000;
+
+/** Starts a run before the tests of the file that calls; what is returned gives it. */
+export function databaseRun(options: Partial<DatabaseRunOptions>): () => DatabaseRun {
+  let run: DatabaseRun | null = null;
+  let folder = "";
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "orrery-written-"));
+    await chmod(folder, 0o755);
+    run = await DatabaseRun.start({
+      folder,
+      units: 2,
+      lanes: 1,
+      partitions: 4,
+      textBytes: [],
+      chains: 1,
+      pauseMs: 1,
+      gridBytesMax: 2 ** 30,
+      ...options,
+    });
+  }, startMsMax);
+  afterAll(async () => {
+    await run?.close();
+    await rm(folder, { recursive: true, force: true });
+  }, startMsMax);
+  return () => {
+    const started = must(run, "the run has started");
+    onTestFailed(() => console.error(started.report()));
+    return started;
+  };
+}
+
+/** The database comes to hold all that was acknowledged, and is a fold of the ledger then. */
+export async function expectWritten(run: DatabaseRun): Promise<void> {
+  await run.caughtUp();
+  expect(await run.problems()).toEqual([]);
+}
