@@ -412,7 +412,7 @@ export class Lane {
       mayServeLocal: () => this.#ownership.isFresh,
       confirmWritten: () => this.#options.pump?.confirmWritten(number) ?? Promise.resolve(Infinity),
       hasDatabase: this.#options.pump !== null,
-      hasDeadLetters: () => false, // the pump makes none
+      hasDeadLetters: () => this.#options.pump?.hasDeadLetters(number) ?? false,
       gridBytesMax: Math.floor(this.#options.gridBytesMax / this.#options.identity.partitions),
       events: {
         loaded: (which, claim) => {

@@ -45,6 +45,9 @@ export async function lanesWithDatabase(partitions: number): Promise<LanesWithDa
         written: (partition, position) => {
           lane().written(partition, position);
         },
+        deadLettered: (letter) => {
+          lane().deadLettered(letter);
+        },
         halted: (partition, reason) => {
           lane().halt(partition, reason);
         },
