@@ -139,6 +139,12 @@ export const limits = {
   /** Records that one read of a log asks for, and about how many bytes of them while it loads. */
   logReadRecords: 256,
   logReadBytes: 256 * 1024,
+  /** A rebuild ends a log so many records beyond what its owner is known to have acknowledged. */
+  endRecordsBeyond: 256,
+  /** A rebuild waits so long for a database that is away, and for its tables to be read. */
+  rebuildDatabaseMsMax: 60_000,
+  /** What a rebuild keeps in memory of all partitions until it is written as segments. */
+  rebuildBufferBytes: 64 * 1024 * 1024,
   /** How far back an owner looks after a change of members: longer than the news of one takes. */
   tailCheckMs: 30_000,
 

@@ -1,19 +1,25 @@
 // Grid directory: which grid lies in a store, which generation of it is open, and its creation.
 // Owns: the grid id, the generation pointer, heads and genesis records of a new grid, and the
 // secrets that its lanes share.
-// Does not own: the logs behind genesis (log-machine.ts); rebuilding a lost grid (it will move
-// the pointer, docs/log-protocol.md §10); whether a new grid may be made (the database says).
+// Does not own: the logs behind genesis (log-machine.ts); rebuilding a lost grid, which moves the
+// pointer (rebuild.ts); whether a new grid may be made (the database says).
 // Invariants (docs/invariants.md):
 //   G1. A grid is made only where the store holds none and the database knows of none.
 //   G2. Head is durable before genesis, all genesis records before the pointer says open: a
 //       creation that was interrupted is finished, never mistaken for a loss.
-import { Packr } from "msgpackr";
 import type { Clock } from "../base/clock.ts";
 import { failed, ok, unwrap, type Outcome } from "../base/failure.ts";
 import { newId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
-import { delay, type Timers } from "../base/timers.ts";
+import type { Timers } from "../base/timers.ts";
+import {
+  decodeGridId,
+  decodePointer,
+  encodeDirectory,
+  type GridId,
+  type Pointer,
+} from "./generation-pointer.ts";
 import {
   directoryMapName,
   generationMapName,
@@ -24,9 +30,7 @@ import {
   secretKey,
 } from "./grid-keys.ts";
 import { encodeHead, encodeRecord, formatByte } from "./log-record.ts";
-import { everyRule } from "./log-rules.ts";
-import { answerWrite, confirmCall, startWrite, writeCall, type LogCall } from "./log-write.ts";
-import { callStore } from "./partition-log.ts";
+import { askPatiently, readConfirmed, writePatiently } from "./patient-store.ts";
 import type { ByteMap, Store } from "./store.ts";
 
 /** What every lane must know of a grid before it opens a partition. */
@@ -36,85 +40,11 @@ export interface GridIdentity {
   readonly partitions: number;
 }
 
-interface Pointer {
-  readonly generation: number;
-  readonly state: "open" | "rebuilding";
-  readonly token: string;
-  /** The generation that this one replaces; 0 for the first. */
-  readonly base: number;
-}
-
-interface GridId {
-  readonly gridId: string;
-  readonly partitions: number;
-}
-
 interface DirectoryPorts {
   readonly store: Store;
   readonly timers: Timers;
   readonly clock: Clock;
   readonly random: Random;
-}
-
-const packr = new Packr({ useRecords: false });
-
-function encode(value: GridId | Pointer): Buffer {
-  return Buffer.concat([Buffer.of(formatByte), packr.pack(value)]);
-}
-
-function decode(stored: Buffer): unknown {
-  return stored[0] === formatByte ? packr.unpack(stored.subarray(1)) : null;
-}
-
-/** Asks until the outcome is definite; gives up with STORE_UNREACHABLE after `patienceMs`. */
-async function ask(ports: DirectoryPorts, map: ByteMap, call: LogCall) {
-  const patienceMs = 10_000;
-  const startedMs = ports.clock.monotonicMs();
-  let backoffMs: number = limits.storeBackoffMsMin;
-  for (;;) {
-    const answer = await callStore(map, call);
-    if (answer.ok) return answer;
-    if (ports.clock.monotonicMs() - startedMs > patienceMs) {
-      const why = `the store is of no use: ${answer.failure.message}; check its address and state`;
-      return failed("STORE_UNREACHABLE", why);
-    }
-    await delay(ports.timers, backoffMs);
-    backoffMs = Math.min(limits.storeBackoffMsMax, backoffMs * 2);
-  }
-}
-
-/** Write (docs/log-protocol.md, step 1) for a value that is not a log record: null = durable. */
-async function write(
-  ports: DirectoryPorts,
-  map: ByteMap,
-  key: Buffer,
-  value: Buffer,
-): Promise<Outcome<Buffer | null>> {
-  let state = startWrite(key, value);
-  for (;;) {
-    const answer = await ask(ports, map, writeCall(state));
-    if (!answer.ok) return answer;
-    const step = answerWrite(state, answer.value as null | boolean | Buffer, everyRule);
-    if (step.kind === "durable") return ok(null);
-    if (step.kind === "beaten") return ok(step.other);
-    state = step.state;
-  }
-}
-
-/** A value that others build on: read, then confirmed to be on every copy; null if absent. */
-async function readConfirmed(
-  ports: DirectoryPorts,
-  map: ByteMap,
-  key: Buffer,
-): Promise<Outcome<Buffer | null>> {
-  for (;;) {
-    const read = await ask(ports, map, { op: "get", key });
-    if (!read.ok || read.value === null) return read as Outcome<null>;
-    const found = read.value as Buffer;
-    const confirmed = await ask(ports, map, confirmCall(key, found));
-    if (!confirmed.ok) return confirmed;
-    if (confirmed.value === true) return ok(found);
-  }
 }
 
 /**
@@ -137,23 +67,24 @@ export async function openGrid(
     const allowed = await options.mayCreate();
     if (!allowed.ok) return allowed;
     const partitions = options.partitions ?? options.partitionsDefault;
-    const made = encode({ gridId: newId(options.random), partitions });
-    const beaten = await write(options, directory, gridIdKey, made);
+    const made = encodeDirectory({ gridId: newId(options.random), partitions });
+    const beaten = await writePatiently(options, directory, gridIdKey, made);
     if (!beaten.ok) return beaten;
     stored = ok(beaten.value ?? made);
   }
-  const grid = decode(unwrap(stored) as Buffer) as GridId | null;
+  const grid = decodeGridId(unwrap(stored) as Buffer);
   if (grid === null) {
     return failed("GRID_FORMAT", "the grid was written by a newer version; start that one");
   }
-  if (options.partitions !== null && options.partitions !== grid.partitions) {
-    return failed(
-      "GRID_PARTITIONS",
-      `the data has ${String(grid.partitions)} partitions, not ${String(options.partitions)}; ` +
-        "leave --partitions out, or choose another data folder",
-    );
-  }
-  return openGeneration(options, directory, grid);
+  const opened = await openGeneration(options, directory, grid, () => options.mayCreate());
+  if (!opened.ok || options.partitions === null) return opened;
+  const { partitions } = opened.value;
+  if (options.partitions === partitions) return opened;
+  return failed(
+    "GRID_PARTITIONS",
+    `the data has ${String(partitions)} partitions, not ${String(options.partitions)}; ` +
+      "leave --partitions out, or choose another data folder",
+  );
 }
 
 /**
@@ -163,8 +94,8 @@ export async function openGrid(
 export async function holdsGrid(store: Store, identity: GridIdentity): Promise<Outcome<boolean>> {
   const stored = await store.map(directoryMapName).get(gridIdKey, limits.storeReadMs);
   if (!stored.ok) return stored;
-  const grid = stored.value === null ? null : (decode(stored.value) as GridId | null);
-  return ok(grid?.gridId === identity.gridId && grid.partitions === identity.partitions);
+  const grid = stored.value === null ? null : decodeGridId(stored.value);
+  return ok(grid?.gridId === identity.gridId);
 }
 
 /** Secrets that all lanes of a grid share, by their number in the store. */
@@ -187,7 +118,7 @@ export async function gridSecret(
   if (found.value !== null) return ok(found.value.toString("utf8", 1));
   const made = make();
   const value = Buffer.concat([Buffer.of(formatByte), Buffer.from(made, "utf8")]);
-  const beaten = await write(ports, map, key, value);
+  const beaten = await writePatiently(ports, map, key, value);
   if (!beaten.ok) return beaten;
   return ok(beaten.value === null ? made : beaten.value.toString("utf8", 1));
 }
@@ -196,25 +127,30 @@ async function openGeneration(
   ports: DirectoryPorts,
   directory: ByteMap,
   grid: GridId,
+  mayCreate: () => Promise<Outcome<null>>,
 ): Promise<Outcome<GridIdentity>> {
   const stored = await readConfirmed(ports, directory, pointerKey);
   if (!stored.ok) return stored;
   let found = stored.value;
   if (found === null) {
-    // The grid id is there and nothing else: its creation was interrupted at the very start.
+    // The grid id is there and nothing else: its creation was interrupted at the very start, or
+    // the pointer is lost (G1).
+    const allowed = await mayCreate();
+    if (!allowed.ok) return allowed;
     const token = newId(ports.random);
-    const reserved = encode({ generation: 1, state: "rebuilding", token, base: 0 });
-    const beaten = await write(ports, directory, pointerKey, reserved);
+    const reserved = encodeDirectory({ generation: 1, state: "rebuilding", token, base: 0 });
+    const beaten = await writePatiently(ports, directory, pointerKey, reserved);
     if (!beaten.ok) return beaten;
     found = beaten.value ?? reserved;
   }
-  const pointer = decode(found) as Pointer | null;
+  const pointer = decodePointer(found);
   if (pointer === null)
     return failed("GRID_FORMAT", "the generation pointer is of a newer version");
-  const identity = { ...grid, generation: pointer.generation };
+  const { generation, partitions = grid.partitions } = pointer;
+  const identity = { gridId: grid.gridId, generation, partitions };
   if (pointer.state === "open") return ok(identity);
   if (pointer.base !== 0) {
-    const number = String(pointer.generation);
+    const number = String(generation);
     return failed(
       "GRID_LOST",
       `generation ${number} is being rebuilt; wait, or repeat the rebuild`,
@@ -238,8 +174,8 @@ async function create(
   );
   const problem = made.find((outcome) => !outcome.ok);
   if (problem?.ok === false) return problem;
-  const value = encode({ ...pointer, state: "open" });
-  const opened = await ask(ports, directory, {
+  const value = encodeDirectory({ ...pointer, state: "open" });
+  const opened = await askPatiently(ports, directory, {
     op: "replaceIfSame",
     key: pointerKey,
     expected: reserved,
@@ -250,7 +186,7 @@ async function create(
   // Found otherwise: an unknown outcome of ours that had happened, or another unit's opening.
   const now = await readConfirmed(ports, directory, pointerKey);
   if (!now.ok) return now;
-  const found = now.value === null ? null : (decode(now.value) as Pointer | null);
+  const found = now.value === null ? null : decodePointer(now.value);
   if (found?.state === "open" && found.generation === identity.generation) return ok(identity);
   return failed("GRID_LOST", "the generation pointer moved while the grid was being created");
 }
@@ -262,7 +198,7 @@ async function createPartition(
   identity: GridIdentity,
   partition: number,
 ): Promise<Outcome<null>> {
-  const head = await write(ports, map, headKey(partition), encodeHead(0));
+  const head = await writePatiently(ports, map, headKey(partition), encodeHead(0));
   if (!head.ok) return head;
   const genesis = encodeRecord({
     position: 0,
@@ -272,6 +208,6 @@ async function createPartition(
     previous: Buffer.alloc(0),
     body: { type: "genesis", genesis: { ...identity, partition } },
   });
-  const written = await write(ports, map, recordKey(partition, 0), genesis);
+  const written = await writePatiently(ports, map, recordKey(partition, 0), genesis);
   return written.ok ? ok(null) : written;
 }

@@ -48,6 +48,8 @@ export interface GenesisBody {
   readonly generation: number;
   readonly partitions: number;
   readonly partition: number;
+  /** How a rebuild made it: its run, the generation that it replaces, what of that was written. */
+  readonly rebuilt?: { readonly token: string; readonly base: number; readonly seq: number };
 }
 
 /** Names one live segment. */

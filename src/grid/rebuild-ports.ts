@@ -115,10 +115,3 @@ export interface RebuildReport {
    */
   readonly oldOwners: "log" | "time";
 }
-
-/**
- * rebuildGrid (rebuild.ts). Fails with REBUILD_REFUSED (nothing to rebuild, or that generation is
- * replaced already), REBUILD_OVERTAKEN (another run was started; nothing of this one counts),
- * DATABASE_FOREIGN, STORE_UNREACHABLE, GRID_FORMAT, or as `read` does: then it may be run again.
- */
-export type RebuildGrid = (options: RebuildOptions) => Promise<Outcome<RebuildReport>>;
