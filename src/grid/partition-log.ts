@@ -98,8 +98,9 @@ export class PartitionLog<E extends CommandEntry> {
   #waiting: Waiting<E>[] = [];
   #composers: ((position: number) => RecordBody)[] = [];
   #checkpoint: (() => CheckpointParts | null) | null = null;
-  /** Loaded and not folded yet, and the answer that came meanwhile. */
-  #folding: LogOutput[][] = [];
+  /** Loaded and not folded yet, a slice for each tick; null: nothing is. */
+  #folding: LogOutput[][] | null = null;
+  /** The answer that came meanwhile. */
   #heldAnswer: LogEvent | null = null;
   #flushScheduled = false;
 
@@ -308,11 +309,9 @@ export class PartitionLog<E extends CommandEntry> {
    * other partitions have their turn; the next read is on its way meanwhile.
    */
   #folds(outputs: readonly LogOutput[]): boolean {
-    const loaded = outputs.filter(({ kind }) => kind === "segment" || kind === "loaded");
-    if (loaded.length === 0) return false;
-    const segments = loaded.filter(({ kind }) => kind === "segment").map((one) => [one]);
-    const records = loaded.filter(({ kind }) => kind === "loaded");
-    this.#folding = records.length === 0 ? segments : [...segments, records];
+    const slices = slicesOf(outputs);
+    if (slices.length === 0) return false;
+    this.#folding = slices;
     for (const output of outputs) if (output.kind === "call") this.#handle(output);
     this.#foldLater();
     return true;
@@ -320,17 +319,24 @@ export class PartitionLog<E extends CommandEntry> {
 
   #foldLater(): void {
     this.#timers.endOfTick(() => {
-      const slice = this.#folding.shift() ?? [];
-      for (const output of slice) if (!this.#closed) this.#handle(output);
+      for (const output of this.#folding?.shift() ?? []) if (!this.#closed) this.#handle(output);
       if (this.#closed) return;
-      if (this.#folding.length > 0) {
+      if (this.#folding !== null && this.#folding.length > 0) {
         this.#foldLater();
         return;
       }
-      const held = this.#heldAnswer;
-      this.#heldAnswer = null;
-      if (held !== null) this.#dispatch(held);
+      this.#timers.endOfTick(() => {
+        this.#goOnLoading();
+      });
     });
+  }
+
+  /** The next read is decoded in a tick of its own. */
+  #goOnLoading(): void {
+    this.#folding = null;
+    const held = this.#heldAnswer;
+    this.#heldAnswer = null;
+    if (held !== null && !this.#closed) this.#dispatch(held);
   }
 
   #handle(output: LogOutput): void {
@@ -402,7 +408,7 @@ export class PartitionLog<E extends CommandEntry> {
     const waiting = this.#waiting.map((one) => one.entry);
     this.#inFlight = [];
     this.#waiting = [];
-    this.#folding = [];
+    this.#folding = null;
     this.#listener.stopped(reason, inFlight, fate, waiting);
   }
 
@@ -430,7 +436,7 @@ export class PartitionLog<E extends CommandEntry> {
       }
       const answer = answerOf(outcome);
       const event = { kind: "answer", answer, wallMs: this.#clock.wallMs() } as const;
-      if (this.#folding.length > 0) this.#heldAnswer = event;
+      if (this.#folding !== null) this.#heldAnswer = event;
       else this.#dispatch(event);
     });
   }
@@ -456,4 +462,23 @@ export function callStore(map: ByteMap, call: LogCall): Promise<Outcome<Definite
     case "replaceIfSame":
       return map.replaceIfSame(call.key, call.expected, call.value, writeMs(call.value));
   }
+}
+
+/** What loading folds, in slices of about one segment. */
+function slicesOf(outputs: readonly LogOutput[]): LogOutput[][] {
+  const slices: LogOutput[][] = [];
+  let bytes = 0;
+  for (const output of outputs) {
+    if (output.kind !== "segment" && output.kind !== "loaded") continue;
+    const size = output.kind === "segment" ? output.stored.length : output.bytes;
+    const last = slices.at(-1);
+    if (last === undefined || bytes + size > limits.segmentBytes) {
+      slices.push([output]);
+      bytes = size;
+    } else {
+      last.push(output);
+      bytes += size;
+    }
+  }
+  return slices;
 }

@@ -12,6 +12,7 @@ import type { CheckpointMemory } from "../grid/checkpoint-memory.ts";
 import { DirtyKeys, type KeySet } from "../grid/dirty-keys.ts";
 import type { Change, CommandEntry, Value } from "../grid/log-record.ts";
 import { changeBytes } from "../grid/value-bytes.ts";
+import { EntryMap } from "./entry-map.ts";
 import { requestSpace, senderSpace } from "./internal-spaces.ts";
 import type { Space } from "./space.ts";
 import { freezeLoaded } from "./value.ts";
@@ -23,7 +24,7 @@ const sampleEvery = 16;
 const averageOver = 64;
 
 interface KeptSpace {
-  readonly entries: Map<string, Value>;
+  readonly entries: EntryMap<Value>;
   /** About the encoded size of one entry. */
   averageBytes: number;
   puts: number;
@@ -149,7 +150,7 @@ export class PartitionMemory implements CheckpointMemory {
   *#everything(): Generator<Change> {
     for (const [space, keptSpace] of this.#spaces) {
       if (keptSpace === null) continue;
-      for (const [key, value] of keptSpace.entries) {
+      for (const [key, value] of keptSpace.entries.entries()) {
         if (this.#dirty.open.get(space)?.has(key) !== true) yield { space, key, value };
       }
     }
@@ -164,7 +165,7 @@ export class PartitionMemory implements CheckpointMemory {
 }
 
 function kept(isInternal: boolean): KeptSpace {
-  return { entries: new Map(), averageBytes: 0, puts: 0, isInternal };
+  return { entries: new EntryMap(), averageBytes: 0, puts: 0, isInternal };
 }
 
 function put(space: KeptSpace, change: Change): void {
