@@ -29,6 +29,7 @@ import type { Acknowledgement, SubmitOptions } from "./edge-context.ts";
 import { GoneSenders } from "./gone-senders.ts";
 import type { LaneOptions } from "./lane-options.ts";
 import { Ownership } from "./ownership.ts";
+import { databaseOf } from "./partition-database.ts";
 import type { Respond } from "./partition-request.ts";
 import { Partition } from "./partition.ts";
 import type { LaneGridStatus, PartitionElsewhere, PartitionStatus } from "./unit-status.ts";
@@ -177,14 +178,9 @@ export class Lane {
   /** The state of each partition that this lane has. */
   partitionStatus(): PartitionStatus[] {
     const { pump } = this.#options;
-    return [...this.#partitions.values()].map((partition) => ({
-      partition: partition.number,
-      phase: partition.phase,
-      reason: partition.reason?.message ?? null,
-      epoch: partition.epoch,
-      journaled: partition.journaled,
-      written: pump?.written(partition.number) ?? 0,
-      gridBytes: partition.gridBytes,
+    return [...this.#partitions.values()].map((each) => ({
+      ...each.status,
+      written: pump?.written(each.number) ?? 0,
     }));
   }
 
@@ -410,9 +406,7 @@ export class Lane {
       map: this.#map,
       acknowledged: () => this.#ownership.acknowledged(number),
       mayServeLocal: () => this.#ownership.isFresh,
-      confirmWritten: () => this.#options.pump?.confirmWritten(number) ?? Promise.resolve(Infinity),
-      hasDatabase: this.#options.pump !== null,
-      hasDeadLetters: () => this.#options.pump?.hasDeadLetters(number) ?? false,
+      ...databaseOf(this.#options.pump, number),
       gridBytesMax: Math.floor(this.#options.gridBytesMax / this.#options.identity.partitions),
       events: {
         loaded: (which, claim) => {

@@ -10,6 +10,7 @@
 //   P8. A linearizable read is answered by an append that was first sent after it arrived.
 //   P11. A command that poisonAttempts owners died of is refused, never run.
 //   P13. "Written" is answered only when the database has the command's own changes.
+//   P14. What waits for the database is bounded: then changes are refused, and nothing else is.
 import { failed, ok, type Failure, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
@@ -18,6 +19,7 @@ import type { AppendFate } from "../grid/log-state.ts";
 import type { PartitionLog } from "../grid/partition-log.ts";
 import type { Application } from "./application.ts";
 import { runCommand, type CommandResult } from "./command-run.ts";
+import type { PartitionDatabase } from "./partition-database.ts";
 import { PendingEntries, type PendingEntry } from "./partition-pending.ts";
 import type { PartitionRequest, Respond } from "./partition-request.ts";
 import { PartitionState } from "./partition-state.ts";
@@ -29,11 +31,10 @@ import {
 import { requestBytesMax } from "./requests.ts";
 import { textProblem } from "./value.ts";
 
-export interface PartitionCommandsOptions extends UnwrittenAnswersOptions {
+export interface PartitionCommandsOptions extends UnwrittenAnswersOptions, PartitionDatabase {
   readonly partition: number;
   readonly application: Application;
   readonly random: Random;
-  readonly hasDatabase: boolean;
   /** Position of the last record that is journaled. */
   journaled(): number;
   /** False while the lane may be taken for dead: reads must prove that it still owns. */
@@ -122,6 +123,8 @@ export class PartitionCommands {
     else if (ran.value.changes.length === 0 && request.idempotencyKey === null) {
       this.#answer(request, ok(ran.value.answer));
     } else if (this.#options.isFull()) this.#answer(request, gridFull);
+    else if (this.#options.isBacklogFull())
+      this.#answer(request, backlogFull); // P14
     else this.#keep(request, ran.value, timeMs);
   }
 
@@ -300,6 +303,11 @@ export class PartitionCommands {
 const gridFull = failed(
   "GRID_FULL",
   "the data grid holds as much of this partition as it may; nothing was changed",
+);
+
+const backlogFull = failed(
+  "BACKLOG_FULL",
+  "the database is as far behind as it may be; nothing was changed, try again when it caught up",
 );
 
 /** A number that took effect here, without its reply: its sender ran it itself, and has that. */

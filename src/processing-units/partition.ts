@@ -33,7 +33,7 @@ import type { PendingEntry } from "./partition-pending.ts";
 import type { PartitionRequest } from "./partition-request.ts";
 import { PartitionStops } from "./partition-stops.ts";
 import type { DeadLetterNews } from "./partition-unwritten.ts";
-import type { PartitionPhase } from "./unit-status.ts";
+import type { PartitionPhase, PartitionStatus } from "./unit-status.ts";
 
 /** What the lane is told of a partition. */
 export interface PartitionEvents {
@@ -56,10 +56,6 @@ export interface PartitionOptions extends Omit<PartitionCommandsOptions, "isFull
   readonly events: PartitionEvents;
   /** The last position that the roster says was acknowledged; 0 where it says nothing. */
   acknowledged(): number;
-  /**
-   * The last position that the database has, read now; null: not known. Infinity: there is none.
-   */
-  confirmWritten(): Promise<number | null>;
   /** What it may take in the grid: log and checkpoints. */
   readonly gridBytesMax: number;
   /** When a checkpoint is worth it; left out: as limits.ts says. */
@@ -118,6 +114,11 @@ export class Partition {
 
   get epoch(): number {
     return this.#epoch;
+  }
+
+  get status(): Omit<PartitionStatus, "written"> {
+    const { number: partition, phase, epoch, journaled, gridBytes } = this;
+    return { partition, phase, reason: this.reason?.message ?? null, epoch, journaled, gridBytes };
   }
 
   /** Position of the last record that is journaled and known to be. */

@@ -80,6 +80,8 @@ test.each([
   ["POISON", 422, "terminal"],
   ["COMMAND_STALE", 504, "unknown"],
   ["GRID_FULL", 503, "retryable"],
+  ["BACKLOG_FULL", 503, "retryable"],
+  ["DEAD_LETTERED", 504, "unknown"],
 ] as const)("failures: %s → %i (%s)", async (code, status, kind) => {
   const { edge } = await newEdge(failed(code, "because"));
   const answer = await edge.server.inject(good);

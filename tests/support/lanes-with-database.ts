@@ -1,4 +1,4 @@
-// Lanes of the counter application with a database in memory, which can be taken away.
+// Lanes of one application with a database in memory, which can be taken away.
 import { systemClock } from "../../src/base/clock.ts";
 import type { Outcome } from "../../src/base/failure.ts";
 import { partitionOf } from "../../src/base/murmur3.ts";
@@ -6,6 +6,7 @@ import { seededRandom } from "../../src/base/random.ts";
 import { systemTimers } from "../../src/base/timers.ts";
 import { Pump } from "../../src/data-pump/pump.ts";
 import type { Value } from "../../src/grid/log-record.ts";
+import type { Application } from "../../src/processing-units/application.ts";
 import type { SubmitOptions } from "../../src/processing-units/edge-context.ts";
 import type { Lane } from "../../src/processing-units/lane.ts";
 import { tablesOf } from "../../src/processing-units/load-application.ts";
@@ -24,10 +25,13 @@ export interface LanesWithDatabase {
   readonly add: (name: string) => Lane;
 }
 
-export async function lanesWithDatabase(partitions: number): Promise<LanesWithDatabase> {
+export async function lanesWithDatabase(
+  partitions: number,
+  application: Application = counterApplication,
+): Promise<LanesWithDatabase> {
   const { store, identity } = await newMemoryGrid(partitions);
   const server = new DatabaseServer(partitions);
-  const network = new LaneNetwork(identity, counterApplication);
+  const network = new LaneNetwork(identity, application);
   const database = { isAway: false };
   const newPump = (lane: () => Lane) =>
     new Pump({
@@ -37,7 +41,7 @@ export async function lanesWithDatabase(partitions: number): Promise<LanesWithDa
         fault: () => (database.isAway ? "away" : "none"),
       }),
       identity,
-      spaces: tablesOf(counterApplication),
+      spaces: tablesOf(application),
       clock: systemClock,
       timers: systemTimers,
       random: seededRandom(1),

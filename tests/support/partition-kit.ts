@@ -73,6 +73,7 @@ export function openPartition(
     mayServeLocal: () => true,
     confirmWritten: () => Promise.resolve(Infinity),
     hasDatabase: true,
+    isBacklogFull: () => false,
     hasDeadLetters: () => false,
     gridBytesMax: 2 ** 30,
     ...options,
