@@ -138,7 +138,7 @@ export const limits = {
 
   /** Records that one read of a log asks for, and about how many bytes of them while it loads. */
   logReadRecords: 256,
-  logReadBytes: 256 * 1024,
+  logReadBytes: 128 * 1024,
   /** A rebuild ends a log so many records beyond what its owner is known to have acknowledged. */
   endRecordsBeyond: 256,
   /** A rebuild waits so long for a database that is away, and for its tables to be read. */
