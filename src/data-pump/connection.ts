@@ -15,9 +15,16 @@ import type { PostgresAddress } from "./database-url.ts";
 export type Cell = string | number | boolean | Buffer | null;
 export type AnswerRow = Readonly<Record<string, Cell>>;
 
+/** Room for what may be on its way at once, as text, which may be longer than its records. */
+const sendBufferBytes = 8 * limits.pumpTransactionBytesMax;
+
 function openSocket(address: PostgresAddress, taken: (socket: Socket) => void): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: address.host, port: address.port, noDelay: true });
+    const { host, port } = address;
+    // The driver waits for all answers where a socket says that it has enough: a transaction is
+    // sent whole, and the next one behind it.
+    const options = { host, port, noDelay: true, writableHighWaterMark: sendBufferBytes };
+    const socket = connect(options);
     taken(socket);
     const onClose = (): void => reject(new Error("the connection was closed"));
     socket.once("error", reject);
@@ -63,6 +70,11 @@ export class PostgresConnection {
       },
       connection: {
         application_name: "orrery",
+        // How values are shown as text (row-values.ts), whatever the server was told.
+        DateStyle: "ISO, YMD",
+        TimeZone: "UTC",
+        bytea_output: "hex",
+        extra_float_digits: 1,
         statement_timeout: limits.databaseTransactionMs,
         // An owner that sleeps in the middle of a transaction must not hold its rows for long.
         idle_in_transaction_session_timeout: limits.databaseTransactionMs,
@@ -82,6 +94,15 @@ export class PostgresConnection {
   /** Runs one statement; its rows. Statements given together are sent together, in order. */
   async rows(text: string, parameters: readonly string[] = []): Promise<AnswerRow[]> {
     return [...(await this.#sql.unsafe<AnswerRow[]>(text, [...parameters], { prepare: true }))];
+  }
+
+  /**
+   * Runs a text without parameters, never prepared; how PostgreSQL calls what it did: "COMMIT", or
+   * "ROLLBACK" where a statement before had failed.
+   */
+  async command(text: string): Promise<string> {
+    const done = await this.#sql.unsafe(text).simple();
+    return done.command;
   }
 
   /** `work`, or an error after `deadlineMs`: then the connection is cut. */
@@ -121,14 +142,33 @@ function connectFailure(error: unknown, address: PostgresAddress): Failure {
   return failure("DATABASE_UNREACHABLE", `${address.shown} cannot be reached: ${text}; ${advice}`);
 }
 
+/** The state that the server gave with its error; null: the error is not the server's. */
+export function serverState(error: unknown): string | null {
+  return error instanceof postgres.PostgresError ? error.code : null;
+}
+
+/** About the content of rows: bad data, a constraint, what is too large for an index. */
+export function isAboutContent(state: string): boolean {
+  return /^(?:22|23|54)/.test(state);
+}
+
+/** After it the connection is as good as before: about content, or about who came first. */
+export function leavesConnection(state: string): boolean {
+  return isAboutContent(state) || state.startsWith("40");
+}
+
 /**
  * What an error in the middle of work means, nothing being applied: ROW_REFUSED where it is about
- * the content of rows (SQLSTATE classes 21, 22 and 23), else the database counts as away.
+ * the content of rows, DATABASE_MISFIT about the schema, else the database counts as away.
  */
 export function workFailure(error: unknown, address: PostgresAddress): Outcome<never> {
   const { code, text } = describe(error);
-  if (/^2[123][0-9A-Z]{3}$/.test(code)) return failed("ROW_REFUSED", `${text}${place(error)}`);
+  const what = `${text}${place(error)}`;
+  if (isAboutContent(code)) return failed("ROW_REFUSED", what);
   if (isRefusal(code)) return failed("DATABASE_REFUSED", `${address.shown} refuses us: ${text}`);
+  if (/^(?:42|3F)/.test(code)) {
+    return failed("DATABASE_MISFIT", `${address.shown} was changed by hand: ${what}`);
+  }
   return failed("DATABASE_UNREACHABLE", `${address.shown} does not work: ${text}`);
 }
 

@@ -7,7 +7,8 @@ import type { Timers } from "../base/timers.ts";
 import type { GridIdentity } from "../grid/grid-directory.ts";
 import { PostgresConnection, workFailure } from "./connection.ts";
 import type { PostgresAddress } from "./database-url.ts";
-import { knownGrid, prepareSchema } from "./schema.ts";
+import type { SchemaChange } from "./migrations.ts";
+import { knownGrid, migrateSchema, prepareSchema } from "./schema.ts";
 import { quoteName } from "./statements.ts";
 import type { Table } from "./table.ts";
 
@@ -27,7 +28,7 @@ export class OpenDatabase {
 
   /** The grid that the database belongs to; null where it never met one. */
   knownGrid(): Promise<Outcome<GridIdentity | null>> {
-    return this.#use((connection) => knownGrid(connection));
+    return this.use((connection) => knownGrid(connection));
   }
 
   /**
@@ -35,12 +36,12 @@ export class OpenDatabase {
    * DATABASE_FOREIGN, DATABASE_MISFIT or DATABASE_NEWER before anything is written.
    */
   adopt(identity: GridIdentity, tables: readonly Table[]): Promise<Outcome<null>> {
-    return this.#use((connection) => prepareSchema(connection, identity, tables));
+    return this.use((connection) => prepareSchema(connection, identity, tables));
   }
 
   /** The secret of that name, made by `make` where there is none. The database is adopted. */
   secret(name: string, make: () => string): Promise<Outcome<string>> {
-    return this.#use(async (connection) => {
+    return this.use(async (connection) => {
       await connection.rows(
         "INSERT INTO orrery.secrets (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING",
         [name, make()],
@@ -56,17 +57,23 @@ export class OpenDatabase {
   /** How many rows a business table has, and the sum of one of its columns: for reports. */
   totals(table: string, column: string): Promise<Outcome<TableTotals>> {
     const [from, sum] = [quoteName(table), quoteName(column)];
-    return this.#use(async (connection) => {
+    return this.use(async (connection) => {
       const text = `SELECT count(*) AS rows, coalesce(sum(${sum}), 0) AS sum FROM public.${from}`;
       const [row] = await connection.rows(text);
       return ok({ rows: Number(row?.["rows"]), sum: Number(row?.["sum"]) });
     });
   }
 
+  /**
+   * Brings schema and tables to what this version needs, or with `isDryRun` only says how; what is
+   * changed, in order. Fails with DATABASE_MISFIT or DATABASE_NEWER before anything is written.
+   */
+  migrate(tables: readonly Table[], isDryRun: boolean): Promise<Outcome<readonly SchemaChange[]>> {
+    return this.use((connection) => migrateSchema(connection, tables, isDryRun));
+  }
+
   /** A connection for each piece of work: there is little of it, and hours between. */
-  async #use<T>(
-    work: (connection: PostgresConnection) => Promise<Outcome<T>>,
-  ): Promise<Outcome<T>> {
+  async use<T>(work: (connection: PostgresConnection) => Promise<Outcome<T>>): Promise<Outcome<T>> {
     const opened = await PostgresConnection.open(this.#address, this.#timers);
     if (!opened.ok) return opened;
     const connection = opened.value;

@@ -1,28 +1,44 @@
 // PostgreSQL database: the pump's port over one connection.
-// Owns: the statements on orrery.progress, transactions, connecting again when asked.
-// Does not own: retries and backoff (pump.ts), the tables (schema.ts), rows as SQL (statements.ts).
+// Owns: the statements on orrery.progress, the order of transactions, connecting again when asked.
+// Does not own: retries and backoff (pump.ts), the tables (schema.ts), rows as SQL (statements.ts),
+// what became of a transaction (sql-transaction.ts).
 // Invariants (docs/invariants.md):
-//   D1. Progress and rows change in one transaction; where a step does not fit, nothing changes.
+//   D1. Progress, rows and dead letters change in one transaction; where a step does not fit,
+//       nothing changes: the step comes first, and fails the transaction inside PostgreSQL.
 //   D4. From the moment that COMMIT was sent, only its answer makes an outcome definite.
 //   D8. A connection is used only after the database was found to be ours and to fit.
+//   D23. Tables and dead letters together are the fold of records 1 to seq: the step names the
+//        version of the letters that was reckoned with.
+// A transaction is sent in one go, and the next one behind it: each costs one round trip, and two
+// of them share it.
 import { assert } from "../base/assert.ts";
 import { failpoint } from "../base/failpoints.ts";
 import { failed, ok, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { Timers } from "../base/timers.ts";
 import type { GridIdentity } from "../grid/grid-directory.ts";
-import { PostgresConnection, workFailure, type AnswerRow } from "./connection.ts";
+import {
+  leavesConnection,
+  PostgresConnection,
+  serverState,
+  workFailure,
+  type AnswerRow,
+} from "./connection.ts";
 import type { PostgresAddress } from "./database-url.ts";
 import type {
   Database,
   EpochClaim,
+  ParkedKey,
   ProgressRow,
   ProgressStep,
   PumpTransaction,
   WriteResult,
 } from "./database.ts";
+import { letterStatements } from "./dead-letters.ts";
+import { misfitState } from "./migrations.ts";
 import { prepareSchema } from "./schema.ts";
-import { arrayLiteral, statementsFor, type Statement } from "./statements.ts";
+import { sendTransaction } from "./sql-transaction.ts";
+import { arrayLiteral, insideOnly, statementsFor, type Statement } from "./statements.ts";
 import type { Table } from "./table.ts";
 
 // Rows are locked in one order, so that two owners never wait for one another in a circle.
@@ -31,29 +47,43 @@ const lockRows = `
   WHERE partition = ANY($1::integer[]) ORDER BY partition FOR UPDATE`;
 
 const claimRows = `
-  UPDATE orrery.progress AS p SET epoch = c.epoch
+  UPDATE orrery.progress AS p SET epoch = c.epoch, complete = false
   FROM unnest($1::integer[], $2::bigint[]) AS c (partition, epoch)
   WHERE p.partition = c.partition AND p.generation = $3::bigint AND p.epoch < c.epoch`;
 
+// In one statement: the version of the letters and the parked keys belong together.
 const readRows = `
-  SELECT partition, generation, seq, epoch, chain FROM orrery.progress
-  WHERE partition = ANY($1::integer[])`;
+  SELECT p.partition, p.generation, p.seq, p.epoch, p.chain, p.complete, p.letters,
+         d.dead_letters, d.parked
+  FROM orrery.progress AS p LEFT JOIN LATERAL (
+    SELECT count(*) AS dead_letters,
+           jsonb_agg(DISTINCT jsonb_build_array(l.space, l.key))::text AS parked
+    FROM orrery.dead_letters AS l WHERE l.partition = p.partition) AS d ON true
+  WHERE p.partition = ANY($1::integer[])`;
 
 const stepRows = `
-  UPDATE orrery.progress AS p SET seq = s.seq, chain = s.chain
-  FROM unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[])
-       AS s (partition, epoch, before, seq, chain)
-  WHERE p.partition = s.partition AND p.generation = $6::bigint
-    AND p.epoch = s.epoch AND p.seq = s.before
-  RETURNING p.partition`;
+  WITH stepped AS (
+    UPDATE orrery.progress AS p SET seq = s.seq, chain = s.chain, complete = s.complete
+    FROM unnest($2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bytea[],
+                $7::bigint[], $8::boolean[])
+         AS s (partition, epoch, before, seq, chain, letters, complete)
+    WHERE p.partition = s.partition AND p.generation = $9::bigint
+      AND p.epoch = s.epoch AND p.letters = s.letters AND p.seq = s.before
+    RETURNING p.partition)
+  SELECT orrery.require(count(*) = $10::integer) AND ${insideOnly("$1")} AS fits FROM stepped`;
 
 function numbers(values: readonly number[]): string {
   return arrayLiteral(values.map(String));
 }
 
+function toParked(cell: AnswerRow[string]): ParkedKey[] {
+  if (typeof cell !== "string") return [];
+  return (JSON.parse(cell) as [string, string][]).map(([space, key]) => ({ space, key }));
+}
+
 function toProgressRow(row: AnswerRow): ProgressRow {
-  const { partition, generation, seq, epoch, chain } = row;
-  const positions = [generation, seq, epoch].map(Number);
+  const { partition, generation, seq, epoch, chain, letters } = row;
+  const positions = [generation, seq, epoch, letters].map(Number);
   assert(positions.every(Number.isSafeInteger), "positions stay below 2^53");
   return {
     partition: Number(partition),
@@ -61,40 +91,35 @@ function toProgressRow(row: AnswerRow): ProgressRow {
     seq: Number(seq),
     epoch: Number(epoch),
     chain: Buffer.isBuffer(chain) ? chain : null,
-    complete: false,
-    letters: 0,
-    deadLetters: 0,
-    parked: [],
+    complete: row["complete"] === true,
+    letters: Number(letters),
+    deadLetters: Number(row["dead_letters"]),
+    parked: toParked(row["parked"] ?? null),
   };
 }
 
-function stepStatements(steps: readonly ProgressStep[], generation: number): Statement[] {
+function stepStatements(
+  steps: readonly ProgressStep[],
+  generation: number,
+  mark: number,
+): Statement[] {
   const partitions = numbers(steps.map((step) => step.partition));
   const parameters = [
+    String(mark),
     partitions,
     numbers(steps.map((step) => step.epoch)),
     numbers(steps.map((step) => step.before)),
     numbers(steps.map((step) => step.seq)),
     arrayLiteral(steps.map((step) => `\\x${step.chain.toString("hex")}`)),
+    numbers(steps.map((step) => step.letters)),
+    arrayLiteral(steps.map((step) => String(step.complete))),
     String(generation),
+    String(steps.length),
   ];
   return [
     { text: lockRows, parameters: [partitions] },
     { text: stepRows, parameters },
   ];
-}
-
-/** Sends statements together; their rows, or the first error, after all of them are answered. */
-async function sendAll(
-  connection: PostgresConnection,
-  statements: readonly Statement[],
-): Promise<AnswerRow[][]> {
-  const sent = statements.map(({ text, parameters }) => connection.rows(text, parameters));
-  const answers = await Promise.allSettled(sent);
-  return answers.map((answer) => {
-    if (answer.status === "rejected") throw answer.reason;
-    return answer.value;
-  });
 }
 
 export class PostgresDatabase implements Database {
@@ -104,6 +129,9 @@ export class PostgresDatabase implements Database {
   readonly #timers: Timers;
   #connection: PostgresConnection | null = null;
   #closed = false;
+  #marks = 0;
+  /** Resolves when the transaction given last is on its way, or cannot be sent. */
+  #sent: Promise<void> = Promise.resolve();
 
   constructor(options: {
     address: PostgresAddress;
@@ -120,13 +148,13 @@ export class PostgresDatabase implements Database {
   claim(generation: number, claims: readonly EpochClaim[]): Promise<Outcome<ProgressRow[]>> {
     const partitions = numbers(claims.map(({ partition }) => partition));
     const epochs = numbers(claims.map(({ epoch }) => epoch));
+    const statements = [
+      { text: lockRows, parameters: [partitions] },
+      { text: claimRows, parameters: [partitions, epochs, String(generation)] },
+    ];
     return this.#use(async (connection) => {
-      await sendAll(connection, [
-        { text: "BEGIN", parameters: [] },
-        { text: lockRows, parameters: [partitions] },
-        { text: claimRows, parameters: [partitions, epochs, String(generation)] },
-        { text: "COMMIT", parameters: [] },
-      ]);
+      const claimed = await sendTransaction(connection, ++this.#marks, statements, "COMMIT");
+      if (claimed.kind !== "done") throw claimed.error;
       const rows = await connection.rows(readRows, [partitions]);
       failpoint("pump.claimed");
       return ok(rows.map(toProgressRow));
@@ -148,41 +176,73 @@ export class PostgresDatabase implements Database {
     return this.#transact(transaction, "ROLLBACK");
   }
 
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#drop(this.#connection);
+  }
+
+  /** Forms a transaction and sends it behind the one before; what became of it. */
   async #transact(
     transaction: PumpTransaction,
     end: "COMMIT" | "ROLLBACK",
   ): Promise<Outcome<WriteResult>> {
-    assert(transaction.letters.length === 0, "the schema has no place for letters");
-    const rows = await statementsFor(transaction.rows, this.#timers);
-    if (!rows.ok) return rows;
-    failpoint("pump.write");
-    const { steps, generation } = transaction;
-    const statements = [
-      { text: "BEGIN", parameters: [] },
-      ...stepStatements(steps, generation),
-      ...rows.value,
-    ];
-    const commit = { isSent: false };
-    const written = await this.#use<WriteResult>(async (connection) => {
-      const answers = await sendAll(connection, statements);
-      if (answers[2]?.length !== steps.length) {
-        await connection.rows("ROLLBACK");
-        return ok("misfit");
+    const before = this.#sent;
+    const { promise, resolve: onSent } = Promise.withResolvers<undefined>();
+    this.#sent = promise;
+    try {
+      const mark = ++this.#marks;
+      const { steps, generation, letters } = transaction;
+      const rows = await statementsFor(transaction.rows, String(mark), this.#timers);
+      await before;
+      if (!rows.ok) return rows;
+      const statements = [
+        ...stepStatements(steps, generation, mark),
+        ...rows.value,
+        ...letterStatements(letters, String(mark)),
+      ];
+      if (end === "ROLLBACK") {
+        statements.push({ text: "SET CONSTRAINTS ALL IMMEDIATE", parameters: [] });
       }
-      if (end === "ROLLBACK") await connection.rows("SET CONSTRAINTS ALL IMMEDIATE");
-      commit.isSent = end === "COMMIT";
-      await connection.rows(end);
-      failpoint("pump.written");
-      return ok("written");
-    });
-    // A constraint that is looked at last refuses the rows at COMMIT, and says so.
-    if (written.ok || !commit.isSent || written.failure.code === "ROW_REFUSED") return written;
-    return failed("OUTCOME_UNKNOWN", written.failure.message);
+      const connected = await this.#connect();
+      if (!connected.ok) return connected;
+      failpoint("pump.write");
+      return await this.#send(connected.value, mark, statements, end, onSent);
+    } finally {
+      onSent(undefined);
+    }
   }
 
-  async close(): Promise<void> {
-    this.#closed = true;
-    await this.#drop();
+  async #send(
+    connection: PostgresConnection,
+    mark: number,
+    statements: readonly Statement[],
+    end: "COMMIT" | "ROLLBACK",
+    onSent: (value: undefined) => void,
+  ): Promise<Outcome<WriteResult>> {
+    try {
+      const sending = sendTransaction(connection, mark, statements, end);
+      onSent(undefined);
+      const ended = await connection.within(limits.databaseTransactionMs, sending);
+      switch (ended.kind) {
+        case "done":
+          failpoint("pump.written");
+          return ok("written");
+        case "refused": {
+          const state = serverState(ended.error) ?? "";
+          if (state === misfitState) return ok("misfit");
+          // Else it may be of no more use, or the tables have to be looked at again.
+          if (!leavesConnection(state)) await this.#drop(connection);
+          return workFailure(ended.error, this.#address);
+        }
+        case "unknown":
+          throw ended.error;
+      }
+    } catch (error) {
+      await this.#drop(connection);
+      const failure = workFailure(error, this.#address);
+      if (end === "ROLLBACK" || failure.ok) return failure;
+      return failed("OUTCOME_UNKNOWN", failure.failure.message);
+    }
   }
 
   /** Connects where need be, and works within the time limit. An error ends the connection. */
@@ -195,7 +255,7 @@ export class PostgresDatabase implements Database {
     try {
       return await connection.within(limits.databaseTransactionMs, work(connection));
     } catch (error) {
-      await this.#drop();
+      await this.#drop(connection);
       return workFailure(error, this.#address);
     }
   }
@@ -211,13 +271,13 @@ export class PostgresDatabase implements Database {
       .within(limits.databaseTransactionMs, prepareSchema(connection, this.#identity, this.#tables))
       .catch((error: unknown) => workFailure(error, this.#address));
     if (prepared.ok) return ok(connection);
-    await this.#drop();
+    await this.#drop(connection);
     return prepared;
   }
 
-  async #drop(): Promise<void> {
-    const connection = this.#connection;
-    this.#connection = null;
+  /** Ends a connection; another one may have taken its place already. */
+  async #drop(connection: PostgresConnection | null): Promise<void> {
+    if (this.#connection === connection) this.#connection = null;
     await connection?.end();
   }
 }

@@ -1,9 +1,11 @@
 // Statements: rows of a table as SQL text and parameters. One statement for any number of rows.
-// Owns: names of columns, the text form of each column type, array literals.
-// Does not own: which rows (rows.ts), sending (postgres-database.ts).
+// Owns: names of columns, their types in PostgreSQL, array literals.
+// Does not own: which rows (rows.ts), values as text (row-values.ts), sending
+// (postgres-database.ts).
 // Invariants (docs/invariants.md):
 //   D10. No data becomes part of a statement's text: text is made of declared names, quoted; all
 //        data travels as parameters.
+//   D22. A statement takes effect inside its own transaction or not at all.
 // Whole columns travel as array literals: exact for whole numbers of any size, and a statement's
 // text stays the same for any number of rows, so that it is prepared once.
 import { failed, ok, type Outcome } from "../base/failure.ts";
@@ -11,6 +13,7 @@ import { limits } from "../base/limits.ts";
 import type { Timers } from "../base/timers.ts";
 import type { Value } from "../grid/log-record.ts";
 import type { TableRows } from "./database.ts";
+import { cellText, isRow } from "./row-values.ts";
 import type { ColumnType, Table } from "./table.ts";
 
 export interface Statement {
@@ -47,64 +50,61 @@ export function arrayLiteral(values: readonly string[]): string {
   return `{${values.map(element).join(",")}}`;
 }
 
-/** JSON with whole numbers of any size. */
-function toJson(value: Value): string {
-  if (typeof value === "bigint") return String(value);
-  if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  if (isList(value)) return `[${value.map(toJson).join(",")}]`;
-  const members = Object.entries(value).map(([name, part]) => {
-    return `${JSON.stringify(name)}:${toJson(part)}`;
-  });
-  return `{${members.join(",")}}`;
+/** The type of a column in PostgreSQL. */
+export function sqlType(type: ColumnType): string {
+  return type === "int64" ? "bigint" : type;
 }
 
-function isList(value: Value & object): value is readonly Value[] {
-  return Array.isArray(value);
+/** The columns of a table as a list of texts, in the order that `rowEntry` (row-values.ts) reads. */
+export function textColumns(table: Table): string {
+  return columnsOf(table)
+    .map(({ name }) => `${quoteName(name)}::text`)
+    .join(", ");
 }
 
-/** A value in the text form of its column, null for NULL, undefined where its type is wrong. */
-function cellText(type: ColumnType, value: Value | undefined): string | null | undefined {
-  if (value === undefined || value === null) return null;
-  switch (type) {
-    case "text":
-      return typeof value === "string" ? value : undefined;
-    case "bigint":
-    case "integer":
-      if (typeof value === "bigint") return String(value);
-      // Beyond 2^53 a number prints rounded; as a bigint it prints what it is.
-      return Number.isInteger(value) ? String(BigInt(value as number)) : undefined;
-    case "double precision":
-      return typeof value === "number" ? String(value) : undefined;
-    case "boolean":
-      return typeof value === "boolean" ? String(value) : undefined;
-    case "timestamptz": {
-      if (typeof value !== "number" || !(Math.abs(value) <= 8.64e15)) return undefined;
-      return new Date(value).toISOString();
-    }
-    case "jsonb":
-      return toJson(value);
-  }
+/**
+ * A condition that fails the statement outside the transaction that `mark` names (its parameter):
+ * the driver sends a statement again by itself where the server had forgotten how it was prepared,
+ * and then it would run alone, behind the transaction that it was part of (D22).
+ */
+export function insideOnly(mark: string): string {
+  return `orrery.require(current_setting('orrery.transaction', true) = ${mark})`;
+}
+
+function insertText(table: Table): string {
+  const columns = columnsOf(table);
+  const names = columns.map(({ name }) => quoteName(name));
+  const arrays = columns.map(({ type }, index) => `$${index + 2}::${sqlType(type)}[]`);
+  return (
+    `INSERT INTO public.${quoteName(table.name)} (${names.join(", ")}) ` +
+    `SELECT * FROM unnest(${arrays.join(", ")}) WHERE ${insideOnly("$1")}`
+  );
 }
 
 function upsertText(table: Table): string {
-  const columns = columnsOf(table);
-  const names = columns.map(({ name }) => quoteName(name));
-  const arrays = columns.map(({ type }, index) => `$${index + 1}::${type}[]`);
-  const sets = names.slice(1).map((name) => `${name} = EXCLUDED.${name}`);
+  const [key = "", ...others] = columnsOf(table).map(({ name }) => quoteName(name));
+  const sets = others.map((name) => `${name} = EXCLUDED.${name}`);
   const action = sets.length === 0 ? "NOTHING" : `UPDATE SET ${sets.join(", ")}`;
-  return (
-    `INSERT INTO public.${quoteName(table.name)} (${names.join(", ")}) ` +
-    `SELECT * FROM unnest(${arrays.join(", ")}) ` +
-    `ON CONFLICT (${quoteName(table.key)}) DO ${action}`
-  );
+  return `${insertText(table)} ON CONFLICT (${key}) DO ${action}`;
 }
 
 function deleteText(table: Table): string {
   const key = quoteName(table.key);
-  return `DELETE FROM public.${quoteName(table.name)} WHERE ${key} = ANY($1::text[])`;
+  const rows = `${key} = ANY($2::text[])`;
+  return `DELETE FROM public.${quoteName(table.name)} WHERE ${rows} AND ${insideOnly("$1")}`;
 }
 
 type Columns = readonly (readonly [property: string, type: ColumnType])[];
+
+/** Types whose text has nothing in it that has a meaning in an array literal. */
+const plainTypes: ReadonlySet<ColumnType> = new Set([
+  "bigint",
+  "int64",
+  "integer",
+  "double precision",
+  "boolean",
+  "timestamptz",
+]);
 
 /** Adds a row to the columns' elements; the property that cannot be written, or null. */
 function addRow(
@@ -117,48 +117,75 @@ function addRow(
   for (const [index, [property, type]] of columns.entries()) {
     const cell = cellText(type, value[property]);
     if (cell === undefined) return property;
-    // Only text can hold what has a meaning in an array literal; jsonb is full of it.
-    const isPlain = cell === null || (type !== "text" && type !== "jsonb");
+    const isPlain = cell === null || plainTypes.has(type);
     elements[index + 1]?.push(isPlain ? (cell ?? "NULL") : element(cell));
   }
   return null;
 }
 
-function isRow(value: Value): value is Readonly<Record<string, Value>> {
-  return typeof value === "object" && value !== null && !isList(value);
+/** Lets the event loop go on between slices of rows. */
+class Slices {
+  readonly #timers: Timers;
+  #rows = 0;
+
+  constructor(timers: Timers) {
+    this.#timers = timers;
+  }
+
+  /** Null, or what to wait for before the next row. */
+  next(): Promise<void> | null {
+    if (++this.#rows < limits.pumpSliceChanges) return null;
+    this.#rows = 0;
+    return new Promise((resolve) => this.#timers.endOfTick(resolve));
+  }
+}
+
+async function arraysOf(
+  table: Table,
+  rows: TableRows["upserts"],
+  slices: Slices,
+): Promise<Outcome<string[]>> {
+  const columns = Object.entries(table.columns);
+  const elements: string[][] = [[], ...columns.map(() => [])];
+  for (const [key, value] of rows) {
+    const name = `${table.name} ${key}`;
+    if (!isRow(value)) return failed("ROW_REFUSED", `${name}: a row is made of an object`);
+    const misfit = addRow(columns, elements, key, value);
+    if (misfit !== null) {
+      const type = table.columns[misfit] ?? "";
+      return failed("ROW_REFUSED", `${name}: ${misfit} does not fit ${type}`);
+    }
+    const pause = slices.next();
+    if (pause !== null) await pause;
+  }
+  return ok(elements.map((cells) => `{${cells.join(",")}}`));
 }
 
 /**
- * The statements that write rows, in order. Lets the event loop go on between slices of them.
- * ROW_REFUSED, naming table, key and property, where a value does not fit its column's type.
+ * The statements that write rows, in order, within the transaction that `mark` names. Lets the
+ * event loop go on between slices of them. ROW_REFUSED, naming table, key and property, where a
+ * value does not fit its column's type.
  */
 export async function statementsFor(
   tables: readonly TableRows[],
+  mark: string,
   timers: Timers,
 ): Promise<Outcome<Statement[]>> {
   const statements: Statement[] = [];
-  let rowsInTick = 0;
-  for (const { table, upserts, deletes } of tables) {
+  const slices = new Slices(timers);
+  for (const { table, upserts, deletes, appends } of tables) {
     if (deletes.length > 0) {
-      statements.push({ text: deleteText(table), parameters: [arrayLiteral(deletes)] });
+      statements.push({ text: deleteText(table), parameters: [mark, arrayLiteral(deletes)] });
     }
-    if (upserts.length === 0) continue;
-    const columns = Object.entries(table.columns);
-    const elements: string[][] = [[], ...columns.map(() => [])];
-    for (const [key, value] of upserts) {
-      const name = `${table.name} ${key}`;
-      if (!isRow(value)) return failed("ROW_REFUSED", `${name}: a row is made of an object`);
-      const misfit = addRow(columns, elements, key, value);
-      if (misfit !== null) {
-        const type = table.columns[misfit] ?? "";
-        return failed("ROW_REFUSED", `${name}: ${misfit} does not fit ${type}`);
-      }
-      if (++rowsInTick < limits.pumpSliceChanges) continue;
-      rowsInTick = 0;
-      await new Promise<void>((resolve) => timers.endOfTick(resolve));
+    for (const [rows, text] of [
+      [upserts, upsertText],
+      [appends, insertText],
+    ] as const) {
+      if (rows.length === 0) continue;
+      const arrays = await arraysOf(table, rows, slices);
+      if (!arrays.ok) return arrays;
+      statements.push({ text: text(table), parameters: [mark, ...arrays.value] });
     }
-    const parameters = elements.map((cells) => `{${cells.join(",")}}`);
-    statements.push({ text: upsertText(table), parameters });
   }
   return ok(statements);
 }

@@ -6,13 +6,13 @@ import { once } from "node:events";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { unwrap, type Outcome } from "../../src/base/failure.ts";
 import { systemTimers } from "../../src/base/timers.ts";
-import { parseDatabaseUrl, type PostgresAddress } from "../../src/data-pump/database-url.ts";
 import type { Database, PumpTransaction, TableRows } from "../../src/data-pump/database.ts";
 import { OpenDatabase } from "../../src/data-pump/open-database.ts";
 import { PostgresDatabase } from "../../src/data-pump/postgres-database.ts";
 import type { Table } from "../../src/data-pump/table.ts";
 import type { GridIdentity } from "../../src/grid/grid-directory.ts";
 import { connectTo, startTestDatabase, type TestDatabase } from "../support/embedded-database.ts";
+import { addressOf } from "../support/postgres-address.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
 
@@ -42,12 +42,6 @@ afterAll(async () => {
   await Promise.all(opened.map((one) => one.close()));
   await database.stop();
 });
-
-function addressOf(url: string): PostgresAddress {
-  const address = unwrap(parseDatabaseUrl(url));
-  if (address.kind !== "postgres") throw new Error("not an address of a server");
-  return address;
-}
 
 function open(url: string, grid = identity, tables: readonly Table[] = [orders]): PostgresDatabase {
   const address = addressOf(url);

@@ -1,0 +1,263 @@
+// Dead letters: changes that the database refused for their content, and those that follow them.
+// Owns: orrery.dead_letters: what the pump adds, what an operator does with it.
+// Does not own: which change becomes a letter (pump.ts), the words of the command line (cli).
+// Invariants (docs/invariants.md):
+//   D23. For every partition tables and dead letters together are the fold of records 1 to seq. A
+//        key with a letter is parked: its row is the fold before the first one, the letters are its
+//        changes since. An operator's act holds the partition's progress row, and raises `letters`
+//        in it, so that an owner with the parked keys of before writes nothing more.
+import { Packr } from "msgpackr";
+import { failed, ok, type Outcome } from "../base/failure.ts";
+import type { Timers } from "../base/timers.ts";
+import type { Value } from "../grid/log-record.ts";
+import { serverState, type AnswerRow, type PostgresConnection } from "./connection.ts";
+import type { DeadLetter, TableRows } from "./database.ts";
+import type { OpenDatabase } from "./open-database.ts";
+import type { TablesBySpace } from "./rows.ts";
+import { checkSchema } from "./schema.ts";
+import { arrayLiteral, insideOnly, statementsFor, type Statement } from "./statements.ts";
+import type { Table } from "./table.ts";
+
+/** A dead letter as it lies in the database. */
+export interface StoredLetter extends DeadLetter {
+  readonly id: number;
+  /** When it was written, as ISO 8601. */
+  readonly at: string;
+}
+
+/** One key's letters, and what became of them. */
+export interface LetterAct {
+  readonly partition: number;
+  readonly space: string;
+  readonly key: string;
+  /** Letters that are gone now. */
+  readonly letters: number;
+  /** Letters of the key that are left; 0: it is parked no longer. */
+  readonly left: number;
+}
+
+const reasonLengthMax = 1000;
+
+// Values as in the log, to the last bit: JSON has no 64-bit integers.
+const packr = new Packr({ useRecords: false, variableMapSize: true });
+
+const insertLetters = `
+  INSERT INTO orrery.dead_letters (partition, position, change, space, key, value, reason)
+  SELECT * FROM unnest($2::integer[], $3::bigint[], $4::integer[], $5::text[], $6::text[],
+                       $7::bytea[], $8::text[])
+  WHERE ${insideOnly("$1")}`;
+
+const letterColumns = `
+  id, partition, position, change, space, key, value, reason,
+  to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS at`;
+
+function nullable(texts: readonly (string | null)[]): string {
+  // An element is quoted by the literal of one; NULL must not be.
+  return `{${texts.map((text) => (text === null ? "NULL" : arrayLiteral([text]).slice(1, -1))).join(",")}}`;
+}
+
+function reasonText(reason: string | null): string | null {
+  return reason?.replaceAll("\0", "").slice(0, reasonLengthMax).toWellFormed() ?? null;
+}
+
+/** What adds letters to the table, in order, within the transaction that `mark` names. */
+export function letterStatements(letters: readonly DeadLetter[], mark: string): Statement[] {
+  if (letters.length === 0) return [];
+  const values = letters.map(({ value }) => {
+    return value === null ? null : `\\x${packr.pack(value).toString("hex")}`;
+  });
+  const parameters = [
+    mark,
+    arrayLiteral(letters.map(({ partition }) => String(partition))),
+    arrayLiteral(letters.map(({ position }) => String(position))),
+    arrayLiteral(letters.map(({ change }) => String(change))),
+    arrayLiteral(letters.map(({ space }) => space)),
+    arrayLiteral(letters.map(({ key }) => key)),
+    nullable(values),
+    nullable(letters.map(({ reason }) => reasonText(reason))),
+  ];
+  return [{ text: insertLetters, parameters }];
+}
+
+function toLetter(row: AnswerRow): StoredLetter {
+  const { value, reason } = row;
+  return {
+    id: Number(row["id"]),
+    partition: Number(row["partition"]),
+    position: Number(row["position"]),
+    change: Number(row["change"]),
+    space: String(row["space"]),
+    key: String(row["key"]),
+    value: Buffer.isBuffer(value) ? (packr.unpack(value) as Value) : null,
+    reason: typeof reason === "string" ? reason : null,
+    at: String(row["at"]),
+  };
+}
+
+/** The letters of one transaction of an operator: how they go back to their table. */
+function asRows(table: Table, { key, value }: DeadLetter): TableRows {
+  const rows = { table, upserts: [], deletes: [], appends: [] };
+  if (value === null) return { ...rows, deletes: [key] };
+  return table.kind === "append"
+    ? { ...rows, appends: [[key, value]] }
+    : { ...rows, upserts: [[key, value]] };
+}
+
+/** What an operator can do about dead letters. Calls are made one at a time. */
+export class DeadLetters {
+  readonly #database: OpenDatabase;
+  readonly #tables: TablesBySpace;
+  readonly #timers: Timers;
+  #marks = 0;
+
+  constructor(options: { database: OpenDatabase; tables: TablesBySpace; timers: Timers }) {
+    this.#database = options.database;
+    this.#tables = options.tables;
+    this.#timers = options.timers;
+  }
+
+  /** How many there are, and the newest of them, newest first. */
+  list(count: number): Promise<Outcome<{ total: number; letters: StoredLetter[] }>> {
+    return this.#use(async (connection) => {
+      const [all] = await connection.rows("SELECT count(*) AS total FROM orrery.dead_letters");
+      const rows = await connection.rows(
+        `SELECT ${letterColumns} FROM orrery.dead_letters ORDER BY id DESC LIMIT $1::integer`,
+        [String(count)],
+      );
+      return ok({ total: Number(all?.["total"]), letters: rows.map(toLetter) });
+    });
+  }
+
+  /** INPUT_INVALID where there is none with that number. */
+  show(id: number): Promise<Outcome<StoredLetter>> {
+    return this.#use((connection) => readLetter(connection, id));
+  }
+
+  /**
+   * Applies all letters of that one's key to its table, in order, and takes them away: its later
+   * changes go to the table again. ROW_REFUSED where one of them is refused again: then nothing is
+   * changed.
+   */
+  retry(id: number): Promise<Outcome<LetterAct>> {
+    return this.#act(id, async (connection, mark, letter) => {
+      const table = this.#tables.get(letter.space);
+      if (table === undefined) {
+        return failed("INPUT_INVALID", `the application has no table for space ${letter.space}`);
+      }
+      const letters = await readKey(connection, letter);
+      for (const one of letters) {
+        const applied = await this.#apply(connection, mark, table, one);
+        if (!applied.ok) return applied;
+      }
+      return ok(letters.map((one) => one.id));
+    });
+  }
+
+  /** Retries every key that has letters; each by itself. The oldest letter's key comes first. */
+  async retryAll(): Promise<Outcome<Outcome<LetterAct>[]>> {
+    const keys = await this.#use(async (connection) => {
+      const rows = await connection.rows(
+        `SELECT min(id) AS id FROM orrery.dead_letters GROUP BY partition, space, key ORDER BY 1`,
+      );
+      return ok(rows.map(({ id }) => Number(id)));
+    });
+    if (!keys.ok) return keys;
+    const acts: Outcome<LetterAct>[] = [];
+    for (const id of keys.value) acts.push(await this.retry(id));
+    return ok(acts);
+  }
+
+  /**
+   * Takes one letter away: its change will never be in the table. Where it was the last one of its
+   * key, the key's later changes go to the table again.
+   */
+  drop(id: number): Promise<Outcome<LetterAct>> {
+    return this.#act(id, (_connection, _mark, letter) => Promise.resolve(ok([letter.id])));
+  }
+
+  async #apply(
+    connection: PostgresConnection,
+    mark: string,
+    table: Table,
+    letter: StoredLetter,
+  ): Promise<Outcome<null>> {
+    const refused = (why: string): Outcome<never> => {
+      return failed("ROW_REFUSED", `dead letter ${letter.id} is refused again: ${why}`);
+    };
+    const statements = await statementsFor([asRows(table, letter)], mark, this.#timers);
+    if (!statements.ok) return refused(statements.failure.message);
+    try {
+      for (const { text, parameters } of statements.value) await connection.rows(text, parameters);
+      await connection.rows("SET CONSTRAINTS ALL IMMEDIATE"); // not only at COMMIT
+      return ok(null);
+    } catch (error) {
+      if (serverState(error) === null || !(error instanceof Error)) throw error;
+      return refused(error.message);
+    }
+  }
+
+  /** One transaction of an operator, which takes away the letters that `work` names. */
+  #act(
+    id: number,
+    work: (
+      connection: PostgresConnection,
+      mark: string,
+      letter: StoredLetter,
+    ) => Promise<Outcome<number[]>>,
+  ): Promise<Outcome<LetterAct>> {
+    const mark = String(++this.#marks);
+    return this.#use(async (connection) => {
+      await connection.command(`BEGIN; SET LOCAL orrery.transaction = '${mark}'`);
+      const letter = await readLetter(connection, id);
+      if (!letter.ok) return letter;
+      const { partition, space, key } = letter.value;
+      const lock = "SELECT 1 AS row FROM orrery.progress WHERE partition = $1::integer FOR UPDATE";
+      await connection.rows(lock, [String(partition)]);
+      const gone = await work(connection, mark, letter.value);
+      if (!gone.ok) return gone; // closing the connection takes everything back
+      const removed = await connection.rows(
+        "DELETE FROM orrery.dead_letters WHERE id = ANY($1::bigint[]) RETURNING id",
+        [arrayLiteral(gone.value.map(String))],
+      );
+      await connection.rows(
+        "UPDATE orrery.progress SET letters = letters + 1 WHERE partition = $1::integer",
+        [String(partition)],
+      );
+      const left = await readKey(connection, letter.value);
+      await connection.command("COMMIT");
+      const counts = { letters: removed.length, left: left.length };
+      return ok({ partition, space, key, ...counts });
+    });
+  }
+
+  /** Over a database whose schema is this version's. */
+  #use<T>(work: (connection: PostgresConnection) => Promise<Outcome<T>>): Promise<Outcome<T>> {
+    return this.#database.use(async (connection) => {
+      const fits = await checkSchema(connection, [...this.#tables.values()]);
+      return fits.ok ? work(connection) : fits;
+    });
+  }
+}
+
+async function readLetter(
+  connection: PostgresConnection,
+  id: number,
+): Promise<Outcome<StoredLetter>> {
+  const text = `SELECT ${letterColumns} FROM orrery.dead_letters WHERE id = $1::bigint`;
+  const [row] = await connection.rows(text, [String(id)]);
+  if (row !== undefined) return ok(toLetter(row));
+  return failed("INPUT_INVALID", `there is no dead letter ${String(id)}`);
+}
+
+/** All letters of that one's key, in the order of their changes. */
+async function readKey(
+  connection: PostgresConnection,
+  { partition, space, key }: StoredLetter,
+): Promise<StoredLetter[]> {
+  const rows = await connection.rows(
+    `SELECT ${letterColumns} FROM orrery.dead_letters
+     WHERE partition = $1::integer AND space = $2 AND key = $3 ORDER BY id`,
+    [String(partition), space, key],
+  );
+  return rows.map(toLetter);
+}
