@@ -2,42 +2,51 @@
 // ones where somebody takes the time.
 // Owns: the shapes and their names. Does not own: the exploration (log-explorer.ts).
 import type { LogRules } from "../grid/log-rules.ts";
-import type { ExplorerBounds } from "./log-explorer.ts";
+import type { ExplorerBounds, LaneBounds } from "./log-world.ts";
 
-/** An owner that serves, a lane that may take over, and what may go wrong around them. */
-export interface LogShape {
-  readonly owner: readonly [appends: number, checkpoints: number];
-  readonly taker: readonly [takeOvers: number, appends: number, checkpoints: number];
-  readonly crashes: number;
-  readonly lateCalls: number;
-  readonly news: number;
-  readonly rewinds: number;
-}
+/** Lanes, and what may go wrong around them. */
+export type LogShape = Omit<ExplorerBounds, "rules" | "worldsMax">;
 
 export type NamedShape = readonly [name: string, shape: LogShape];
 
 /** What the explorer is told of a shape. */
 export function boundsOf(shape: LogShape, rules: LogRules, worldsMax: number): ExplorerBounds {
-  const [appends, checkpoints] = shape.owner;
-  const [takeOvers, takerAppends, takerCheckpoints] = shape.taker;
-  const { crashes, lateCalls, news, rewinds } = shape;
-  const owner = { takeOvers: 0, appends, checkpoints };
-  const taker = { takeOvers, appends: takerAppends, checkpoints: takerCheckpoints };
-  return { rules, lanes: [owner, taker], crashes, lateCalls, news, rewinds, worldsMax };
+  return { ...shape, rules, worldsMax };
 }
 
+/** An owner that serves, and a lane that may take over. */
 export function logShape(
-  owner: LogShape["owner"],
-  taker: LogShape["taker"],
+  owner: readonly [appends: number, checkpoints: number],
+  taker: readonly [takeOvers: number, appends: number, checkpoints: number],
   crashes: number,
   lateCalls: number,
   news = 0,
   rewinds = 0,
 ): LogShape {
-  return { owner, taker, crashes, lateCalls, news, rewinds };
+  const [appends, checkpoints] = owner;
+  const lanes = [{ takeOvers: 0, appends, checkpoints }, laneBounds(...taker)];
+  return { lanes, crashes, lateCalls, news, rewinds };
+}
+
+/** Any lanes; the first one serves. */
+export function lanesShape(
+  lanes: readonly LaneBounds[],
+  faults: Partial<Omit<LogShape, "lanes">> = {},
+): LogShape {
+  return { lanes, crashes: 0, lateCalls: 0, news: 0, rewinds: 0, ...faults };
+}
+
+function laneBounds(
+  takeOvers: number,
+  appends: number,
+  checkpoints: number,
+  releases = 0,
+): LaneBounds {
+  return { takeOvers, appends, checkpoints, releases };
 }
 
 const shape = logShape;
+const lane = laneBounds;
 export const noTaker = [0, 0, 0] as const;
 
 /** Shapes that a minute suffices for. */
@@ -52,6 +61,27 @@ export const smallShapes = {
   bothTrim: shape([1, 1], [1, 0, 1], 1, 0),
   trimsTwice: shape([1, 2], [1, 0, 1], 0, 0),
   rewound: shape([3, 0], noTaker, 0, 1, 2, 1),
+  /** Everything is encoded anew, so that what only the one before named is deleted. */
+  sharesNothing: lanesShape([{ ...lane(0, 1, 2), everything: true }, lane(1, 0, 1)]),
+} as const;
+
+const database = { database: [] } as const;
+
+/** Shapes with a database, and with more to them than an owner and a taker. */
+export const smallDatabaseShapes = {
+  append: lanesShape([lane(0, 1, 0), lane(1, 1, 0)], { ...database, crashes: 1 }),
+  appendLate: lanesShape([lane(0, 1, 0), lane(1, 1, 0)], { ...database, lateCalls: 1 }),
+  trimming: lanesShape([lane(0, 1, 1)], { ...database, crashes: 1, lateCalls: 1 }),
+  trimmingTwo: lanesShape([lane(0, 2, 1)], database),
+  released: lanesShape([lane(1, 1, 0, 1), lane(1, 0, 0)], database),
+  restored: lanesShape([lane(0, 1, 0), lane(1, 0, 0)], { ...database, restores: 1 }),
+  trimmingRestored: lanesShape([lane(0, 1, 1)], { ...database, restores: 1 }),
+  rewound: lanesShape([lane(0, 1, 0), lane(1, 0, 0)], { ...database, rewinds: 1 }),
+} as const;
+
+export const smallLaneShapes = {
+  released: lanesShape([lane(1, 1, 0, 1), lane(1, 1, 0)], { crashes: 1, lateCalls: 1 }),
+  three: lanesShape([lane(0, 1, 0), lane(1, 0, 0), lane(1, 0, 0)], { crashes: 1, lateCalls: 1 }),
 } as const;
 
 export const smallBounds: readonly NamedShape[] = [
@@ -65,6 +95,16 @@ export const smallBounds: readonly NamedShape[] = [
   ["an append and a checkpoint, a taker that checkpoints, a crash", smallShapes.bothTrim],
   ["an append and two checkpoints, a taker that checkpoints", smallShapes.trimsTwice],
   ["three appends, a late call, news twice, and all copies go back", smallShapes.rewound],
+  ["a release, both take over after it, a crash, a late call", smallLaneShapes.released],
+  ["three lanes, an append, a crash, a late call", smallLaneShapes.three],
+  ["database: an append, a taker that appends, a crash", smallDatabaseShapes.append],
+  ["database: an append, a taker that appends, a late call", smallDatabaseShapes.appendLate],
+  ["database: a checkpoint alone, a crash, a late call", smallDatabaseShapes.trimming],
+  ["database: two appends, a checkpoint, alone", smallDatabaseShapes.trimmingTwo],
+  ["database: a release, the same lane or another after it", smallDatabaseShapes.released],
+  ["database restored: an append, a taker", smallDatabaseShapes.restored],
+  ["database restored: an append, a checkpoint, alone", smallDatabaseShapes.trimmingRestored],
+  ["database: an append, a taker, all copies go back", smallDatabaseShapes.rewound],
 ];
 
 /** Shapes that take minutes to hours. */

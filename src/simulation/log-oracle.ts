@@ -24,10 +24,55 @@ import { RewindJudge } from "./rewind-judge.ts";
 /** The space that holds every entry's number: nothing that was applied is ever overwritten. */
 export const numberSpace = "numbers";
 
+/** What anybody was told. */
+interface Known {
+  readonly links: Link[];
+  readonly folded: FoldedState;
+  readonly acknowledged: Map<number, number>; // position → epoch
+  readonly validClaims: Map<number, string>; // position → checksum
+  readonly fates: Map<number, "durable" | AppendFate>;
+}
+
+/** A partition's progress row. */
+interface DatabaseRow {
+  readonly seq: number;
+  readonly epoch: number;
+  readonly chain: Buffer | null;
+}
+
+/** What a transaction writes. */
+interface Pumped {
+  readonly epoch: number;
+  readonly records: readonly ChainedRecord[];
+}
+
 interface Link {
   readonly checksum: string;
   /** Digest of the fold of all records up to this one. */
   readonly digest: string;
+}
+
+const emptyKnown: Known = {
+  links: [],
+  folded: new FoldedState(),
+  acknowledged: new Map(),
+  validClaims: new Map(),
+  fates: new Map(),
+};
+
+function copyOf({ links, folded, acknowledged, validClaims, fates }: Known): Known {
+  return {
+    links: [...links],
+    folded: folded.clone(),
+    acknowledged: new Map(acknowledged),
+    validClaims: new Map(validClaims),
+    fates: new Map(fates),
+  };
+}
+
+function printOf({ links, acknowledged, validClaims, fates }: Known): string {
+  const told = [...acknowledged, ...validClaims.keys(), ...fates];
+  return `${links.map(({ checksum }) => checksum.slice(0, 8)).join()};${told.join()}`;
 }
 
 /** Codes with which a log may stop while the store stays within its failure bound. */
@@ -43,14 +88,17 @@ export class LogOracle {
   readonly #generation: number;
   readonly #copies: ReplicaStore;
   #rewinds: RewindJudge;
-  #links: Link[] = [];
-  #folded = new FoldedState();
-  #acknowledged = new Map<number, number>(); // position → epoch
-  #validClaims = new Map<number, string>(); // position → checksum
-  #fates = new Map<number, "durable" | AppendFate>();
+  /** Shared with clones until one of them learns more. */
+  #known: Known = emptyKnown;
+  #isShared = true;
+  #print: string | null = null;
   #decoded = new WeakMap<Buffer, { record: LogRecord; checksum: string }>();
-  /** What the database has; null: there is none. */
+  /** What the database has; null: there is none, or it went back. */
   written: number | null = null;
+  #row: DatabaseRow | null = null;
+  #isRestored = false;
+  /** Since the copies went back: the latest claim whose owner goes on writing. */
+  #resumed: number | null = null;
   /** What was broken, in words; empty in a good run. */
   readonly violations: string[] = [];
 
@@ -66,26 +114,26 @@ export class LogOracle {
   clone(copies: ReplicaStore): LogOracle {
     const copy = new LogOracle(this.#partition, this.#generation, copies);
     copy.#rewinds = this.#rewinds.clone();
-    copy.#links = [...this.#links];
-    copy.#folded = this.#folded.clone();
-    copy.#acknowledged = new Map(this.#acknowledged);
-    copy.#validClaims = new Map(this.#validClaims);
-    copy.#fates = new Map(this.#fates);
+    copy.#known = this.#known;
+    copy.#print = this.#print;
+    this.#isShared = true;
     copy.#decoded = this.#decoded; // what bytes mean is the same for all
     copy.written = this.written;
+    copy.#row = this.#row;
+    copy.#isRestored = this.#isRestored;
+    copy.#resumed = this.#resumed;
     copy.violations.push(...this.violations);
     return copy;
   }
 
   /** Equal for oracles that know the same. */
   get fingerprint(): string {
-    const links = this.#links.map(({ checksum }) => checksum.slice(0, 8));
-    const told = [...this.#acknowledged, ...this.#validClaims.keys(), ...this.#fates];
-    return `${links.join()};${told.join()};${this.#rewinds.fingerprint};${this.written}`;
+    this.#print ??= printOf(this.#known);
+    return `${this.#print};${this.#rewinds.fingerprint};${this.written};${this.#resumed}`;
   }
 
   get acknowledgedRecords(): number {
-    return this.#acknowledged.size;
+    return this.#known.acknowledged.size;
   }
 
   /** A lane's checkpoint met what it cannot have met within the failure bound. */
@@ -114,14 +162,14 @@ export class LogOracle {
     this.#judge(claim);
     if (this.#rewinds.isRewound) return;
     for (const record of loaded) this.#know(record, "loaded");
-    const before = this.#links[x - 1];
+    const before = this.#known.links[x - 1];
     if (before === undefined) this.violate(`I1: claim ${String(x)} serves without what precedes`);
     else if (before.digest !== state.digest) {
       this.violate(`I1: the state loaded for claim ${String(x)} is not the fold of the log`);
     }
     this.#know(claim, "claim");
-    this.#validClaims.set(x, claim.checksum.toString("hex"));
-    for (const [position, epoch] of this.#acknowledged) {
+    this.#learn().validClaims.set(x, claim.checksum.toString("hex"));
+    for (const [position, epoch] of this.#known.acknowledged) {
       if (position > x && epoch < x) {
         this.violate(`I4: ${String(position)} of epoch ${String(epoch)} behind claim ${String(x)}`);
       }
@@ -130,7 +178,7 @@ export class LogOracle {
 
   /** The last record that anybody was told of. */
   get lastKnown(): number {
-    return this.#links.length - 1;
+    return this.#known.links.length - 1;
   }
 
   /** An owner told its callers that this record is durable. */
@@ -139,8 +187,8 @@ export class LogOracle {
     this.#judge(record);
     if (this.#rewinds.isRewound) return;
     this.#know(record, "acknowledged");
-    this.#acknowledged.set(position, epoch);
-    for (const claim of this.#validClaims.keys()) {
+    this.#learn().acknowledged.set(position, epoch);
+    for (const claim of this.#known.validClaims.keys()) {
       if (claim > epoch && claim < position) {
         this.violate(`I4: ${String(position)} acknowledged behind claim ${String(claim)}`);
       }
@@ -149,10 +197,11 @@ export class LogOracle {
 
   /** What an entry's caller was told; each is told once. */
   settled(number: number, fate: "durable" | AppendFate): void {
-    if (this.#fates.has(number)) this.violate(`L9: entry ${String(number)} was settled twice`);
-    this.#fates.set(number, fate);
+    if (this.#known.fates.has(number))
+      this.violate(`L9: entry ${String(number)} was settled twice`);
+    this.#learn().fates.set(number, fate);
     if (this.#rewinds.isRewound) return; // what was in the log may be there no more
-    if (fate === "notApplied" && this.#folded.has(numberSpace, String(number))) {
+    if (fate === "notApplied" && this.#known.folded.has(numberSpace, String(number))) {
       this.violate(`I8: entry ${String(number)} is called not applied, and is in the log`);
     }
   }
@@ -161,6 +210,56 @@ export class LogOracle {
     if (lawfulStops.has(reason.code)) return;
     const wrong = this.#rewinds.stopped(token, reason, this.#primary);
     if (wrong !== null) this.violate(wrong);
+  }
+
+  /** A transaction of an owner took effect: records were written behind those that were there. */
+  pumped({ seq, chain }: DatabaseRow, { epoch, records }: Pumped): void {
+    const first = records[0]?.record;
+    if (first === undefined || seq !== first.position - 1) return; // the fold tells
+    if (chain !== null && !first.previous.equals(chain)) {
+      this.violate(`I5: the database has ${first.position} behind another ${seq} than its log has`);
+    }
+    if (this.#resumed === null || epoch >= this.#resumed) return;
+    const isThere = records.every(({ record, checksum: bytes }) => {
+      return this.#read(this.#primary, record.position)?.checksum === bytes.toString("hex");
+    });
+    const owner = `the owner of ${this.#resumed}`;
+    if (!isThere) this.violate(`I5: ${owner} goes on, and ${epoch} writes what is in no log`);
+  }
+
+  /** An owner found that the row is its own, and fits its log. */
+  pumpResumed(epoch: number): void {
+    if (this.#rewinds.isRewound) this.#resumed = Math.max(epoch, this.#resumed ?? 0);
+  }
+
+  /** What the database has now. */
+  holds({ seq, epoch, chain }: DatabaseRow, digest: string): void {
+    if (this.#rewinds.isRewound) return;
+    this.#row = { seq, epoch, chain };
+    if (!this.#isRestored) this.written = seq;
+    const isClaim = this.#known.validClaims.has(epoch) || (epoch === 0 && seq === 0);
+    if (!isClaim) this.violate(`I5: the row's epoch ${epoch} is no claim`);
+    const link = this.#known.links[seq];
+    if (link !== undefined && seq > 0) {
+      if (chain?.toString("hex") !== link.checksum) this.violate(`I5: another ${seq} is written`);
+      if (digest !== link.digest) this.violate(`I5: the tables are no fold up to ${seq}`);
+    }
+  }
+
+  /** The database went back to a backup. */
+  databaseRestored(row: DatabaseRow): void {
+    this.#isRestored = true;
+    this.written = null; // what was trimmed before is its loss
+    this.#row = row;
+  }
+
+  /** A pump never goes on. Within the failure bound only behind another owner's back. */
+  pumpHalted(epoch: number, { code, message }: Failure): void {
+    if (this.#rewinds.isRewound) return;
+    const isOvertaken = [...this.#known.validClaims.keys()].some((claim) => claim > epoch);
+    if (code === "DATABASE_FENCED" && isOvertaken) return;
+    if (code === "DATABASE_LOST" && this.#isRestored && this.#lacks()) return;
+    this.violate(`I7: the pump of ${epoch} stops: ${code}: ${message}`);
   }
 
   /** Every live copy, taken as the primary, must hold everything (I1, I3). */
@@ -175,6 +274,15 @@ export class LogOracle {
     return must(this.#copies.replicas[0], "a live primary");
   }
 
+  /** What is known, to be added to. */
+  #learn(): Known {
+    this.#print = null;
+    if (!this.#isShared) return this.#known;
+    this.#isShared = false;
+    this.#known = copyOf(this.#known);
+    return this.#known;
+  }
+
   #judge(record: ChainedRecord): void {
     const wrong = this.#rewinds.told(record, this.#primary);
     if (wrong !== null) this.violate(wrong);
@@ -183,27 +291,30 @@ export class LogOracle {
   #know(record: ChainedRecord, how: string): void {
     const { position } = record.record;
     const bytes = record.checksum.toString("hex");
-    const known = this.#links[position];
+    const known = this.#known.links[position];
     if (known !== undefined) {
       if (known.checksum !== bytes) this.violate(`I2: two values at ${String(position)} (${how})`);
       return;
     }
-    if (position !== this.#links.length) {
-      this.violate(`I3: ${how} ${String(position)}, ${String(this.#links.length)} is unknown`);
+    if (position !== this.#known.links.length) {
+      this.violate(
+        `I3: ${how} ${String(position)}, ${String(this.#known.links.length)} is unknown`,
+      );
       return;
     }
     this.#foldEntries(record.record);
-    this.#links.push({ checksum: bytes, digest: this.#folded.digest });
+    this.#learn().links.push({ checksum: bytes, digest: this.#known.folded.digest });
   }
 
   #foldEntries({ position, body }: LogRecord): void {
     for (const entry of entriesOf(body)) {
       const number = String(entry.number);
-      if (this.#folded.has(numberSpace, number)) this.violate(`entry ${number} is there twice`);
-      if (this.#fates.get(entry.number) === "notApplied") {
+      if (this.#known.folded.has(numberSpace, number))
+        this.violate(`entry ${number} is there twice`);
+      if (this.#known.fates.get(entry.number) === "notApplied") {
         this.violate(`I8: entry ${number}, called not applied, is at ${String(position)}`);
       }
-      this.#folded.apply(entry.changes);
+      this.#learn().folded.apply(entry.changes);
     }
   }
 
@@ -216,17 +327,18 @@ export class LogOracle {
     }
     const state = new FoldedState();
     const tail = this.#walk(replica, head, state, where);
-    const known = this.#links[tail];
+    const known = this.#known.links[tail];
     if (known !== undefined && known.digest !== state.digest) {
       this.violate(`I1: fold up to ${String(tail)} differs (${where})`);
     }
-    for (const position of this.#acknowledged.keys()) {
+    for (const position of this.#known.acknowledged.keys()) {
       if (position > tail) this.violate(`I1: acknowledged ${String(position)} is gone (${where})`);
     }
     this.#auditClaims(replica, where);
     this.#auditUnwritten(replica, where);
+    this.#auditWritten(replica, head, where);
     this.#auditHole(replica, tail, where);
-    for (const [number, fate] of this.#fates) {
+    for (const [number, fate] of this.#known.fates) {
       if (fate === "notApplied" && state.has(numberSpace, String(number))) {
         this.violate(`I8: entry ${String(number)}, called not applied, is in the log (${where})`);
       }
@@ -248,7 +360,7 @@ export class LogOracle {
         return position - 1;
       }
       chain = found.checksum;
-      const known = this.#links[position];
+      const known = this.#known.links[position];
       if (known !== undefined && known.checksum !== chain) {
         this.violate(`I2: another value at ${String(position)} (${where})`);
       }
@@ -274,19 +386,36 @@ export class LogOracle {
   }
 
   #auditClaims(replica: Replica, where: string): void {
-    for (const [position, bytes] of this.#validClaims) {
+    for (const [position, bytes] of this.#known.validClaims) {
       if (this.#read(replica, position)?.checksum !== bytes) {
         this.violate(`I6: claim ${String(position)} is gone (${where})`);
       }
     }
   }
 
+  /** True where a record is gone that the row needs. */
+  #lacks(): boolean {
+    for (let at = (this.#row?.seq ?? 0) + 1; at <= this.lastKnown; at++) {
+      if (this.#read(this.#primary, at) === null) return true;
+    }
+    return false;
+  }
+
+  /** I5: what is written and nobody was told of is in the log of every copy. */
+  #auditWritten(replica: Replica, head: number, where: string): void {
+    if (this.#row === null || this.#row.seq <= Math.max(this.lastKnown, head)) return;
+    const { seq, chain } = this.#row;
+    if (this.#read(replica, seq)?.checksum === chain?.toString("hex")) return;
+    this.violate(`I5: the database has ${seq}, which is gone (${where})`);
+  }
+
   /** The pump must find what the database lacks. */
   #auditUnwritten(replica: Replica, where: string): void {
     if (this.written === null) return;
-    for (let position = this.written + 1; position < this.#links.length; position++) {
-      const isThere = this.#read(replica, position)?.checksum === this.#links[position]?.checksum;
-      if (!isThere && this.#acknowledged.has(position)) {
+    for (let position = this.written + 1; position < this.#known.links.length; position++) {
+      const isThere =
+        this.#read(replica, position)?.checksum === this.#known.links[position]?.checksum;
+      if (!isThere && this.#known.acknowledged.has(position)) {
         this.violate(`I6: ${String(position)}, not written yet, is gone (${where})`);
       }
     }

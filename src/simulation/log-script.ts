@@ -7,6 +7,7 @@ import type { CheckpointCall } from "../grid/checkpoint-state.ts";
 import { generationMapName, headKey, recordKey } from "../grid/grid-keys.ts";
 import { stepLog } from "../grid/log-machine.ts";
 import {
+  checksum,
   decodeHead,
   decodeSegment,
   encodeHead,
@@ -27,6 +28,8 @@ import { LogFollower, numberedEntry } from "./log-follower.ts";
 import { LogOracle } from "./log-oracle.ts";
 import { ReplicaStore, storedKey, type StoreCall, type StoreValue } from "./replica-store.ts";
 import { ScriptCheckpoints } from "./script-checkpoints.ts";
+import type { DatabaseCall, ScriptDatabase } from "./script-database.ts";
+import { ScriptPump, type PumpHost } from "./script-pump.ts";
 
 const partition = 0;
 const generation = 1;
@@ -42,18 +45,22 @@ const asItIs: AnswerFilter = (_lane, _call, value) => value;
 export class LogScript {
   readonly copies: ReplicaStore;
   readonly oracle: LogOracle;
+  /** Null: there is none. */
+  readonly database: ScriptDatabase | null;
 
-  /** A fresh log on a primary and a backup, or one that goes on from given ones. */
-  constructor(from?: { copies: ReplicaStore; oracle: LogOracle }) {
-    this.copies = from?.copies ?? new ReplicaStore(2);
-    this.oracle = from?.oracle ?? new LogOracle(partition, generation, this.copies);
-    if (from === undefined) this.#create();
+  /** A fresh log on a primary and a backup; with an oracle, one that goes on from given ones. */
+  constructor(from: Partial<Pick<LogScript, "copies" | "oracle" | "database">> = {}) {
+    this.copies = from.copies ?? new ReplicaStore(2);
+    this.oracle = from.oracle ?? new LogOracle(partition, generation, this.copies);
+    this.database = from.database ?? null;
+    if (from.oracle === undefined) this.#create();
   }
 
   /** The same moment once more, to go on from in another way; lanes are cloned into it. */
   clone(): LogScript {
     const copies = this.copies.clone();
-    return new LogScript({ copies, oracle: this.oracle.clone(copies) });
+    const oracle = this.oracle.clone(copies);
+    return new LogScript({ copies, oracle, database: this.database?.clone() ?? null });
   }
 
   lane(name: string, options: { rules?: LogRules; token?: string; filter?: AnswerFilter } = {}) {
@@ -70,6 +77,23 @@ export class LogScript {
   /** Executes a call on the primary alone; nobody is told. */
   onPrimaryAlone(call: StoreCall | CheckpointCall): StoreValue {
     return this.#execute(call, false);
+  }
+
+  /** Executes a call at the database; what it has then is judged. */
+  atDatabase(call: DatabaseCall): ReturnType<ScriptDatabase["execute"]> {
+    const database = must(this.database, "there is a database");
+    const { row } = database;
+    const answer = database.execute(call);
+    if (answer !== "misfit" && call.op === "write") this.oracle.pumped(row, call);
+    if (call.op !== "readRow") this.oracle.holds(database.row, database.digest);
+    return answer;
+  }
+
+  /** The database goes back to a backup: to what it was after so many changes. */
+  restoreDatabase(version: number): void {
+    const database = must(this.database, "there is a database");
+    database.restore(version);
+    this.oracle.databaseRestored(database.row);
   }
 
   /** Beyond the failure bound: records of these positions are gone from every copy. */
@@ -127,6 +151,9 @@ export class ScriptLane {
   #state: LogState;
   #inFlight: readonly number[] = [];
   #checkpoints: ScriptCheckpoints;
+  /** Its way to the database, where there is one. */
+  #pump: ScriptPump | null = null;
+  #isReleased = false;
   /** What became of the append in flight when it stopped. */
   fate: AppendFate | null = null;
 
@@ -135,7 +162,21 @@ export class ScriptLane {
     this.#state = state;
     this.#filter = filter;
     this.#follower = new LogFollower(script.oracle, state.config.token);
-    this.#checkpoints = new ScriptCheckpoints(state.config);
+    this.#checkpoints = new ScriptCheckpoints(state.config, this.#ask);
+    const { database } = script;
+    if (database !== null) this.#pump = new ScriptPump(this.#host, generation, database.bugs);
+  }
+
+  get #ask(): (() => void) | null {
+    return this.#script.database === null ? null : () => this.#pump?.ask();
+  }
+
+  get #host(): PumpHost {
+    return {
+      confirmed: (position) => this.#checkpoints.dispatch({ kind: "written", position }),
+      resumed: () => this.#script.oracle.pumpResumed(this.#state.epoch),
+      halted: (reason) => this.#script.oracle.pumpHalted(this.#state.epoch, reason),
+    };
   }
 
   get state(): LogState {
@@ -156,12 +197,19 @@ export class ScriptLane {
     const copy = new ScriptLane(script, this.#state, this.#filter);
     copy.#follower = this.#follower.clone(script.oracle);
     copy.#inFlight = this.#inFlight;
-    copy.#checkpoints = this.#checkpoints.clone();
+    copy.#checkpoints = this.#checkpoints.clone(copy.#ask);
+    copy.#pump = this.#pump?.clone(copy.#host) ?? null;
+    copy.#isReleased = this.#isReleased;
     return copy;
+  }
+
+  get pump(): ScriptPump | null {
+    return this.#pump;
   }
 
   get phase(): string {
     const { phase } = this.#state;
+    if (this.#isReleased) return "released";
     return "write" in phase ? `${phase.name}.${phase.write.stage}` : phase.name;
   }
 
@@ -193,6 +241,45 @@ export class ScriptLane {
     this.#inFlight = carries ? waiting : [];
     const body = { type: "checkpoint", ...parts, entries: carries ? entries : [] } as const;
     return this.#dispatch({ kind: "append", body, wallMs: 0 });
+  }
+
+  /** Gives the partition away: after this record it writes none. */
+  release(): this {
+    this.#inFlight = [];
+    return this.#dispatch({ kind: "append", body: { type: "release" }, wallMs: 0 });
+  }
+
+  /** Its pump's call is executed, and answered. */
+  stepPump(): this {
+    const pump = must(this.#pump, "there is a database");
+    const call = must(pump.state.call, "its pump's call is out");
+    if (call.op === "log") {
+      const keys: Buffer[] = [];
+      for (let at = call.from; at <= call.to; at++) keys.push(recordKey(partition, at));
+      pump.logRead(this.#script.everywhere({ op: "getMany", keys }) as (Buffer | null)[]);
+    } else {
+      pump.answered(this.#script.atDatabase(call));
+    }
+    return this;
+  }
+
+  /** Its pump's call is executed or not, and its outcome is unknown. */
+  pumpAnswerLost(isExecuted: boolean): this {
+    const pump = must(this.#pump, "there is a database");
+    const { call } = pump.state;
+    assert(call !== null && call.op !== "log", "the database was asked");
+    if (isExecuted) this.#script.atDatabase(call);
+    pump.answered(undefined);
+    return this;
+  }
+
+  /** Steps until its pump has nothing to ask. */
+  restPump(): this {
+    for (let step = 0; this.#pump !== null && this.#pump.state.call !== null; step++) {
+      assert(step < stepsMax, "the pump comes to rest");
+      this.stepPump();
+    }
+    return this;
   }
 
   /** A whole checkpoint, with all that follows: everything is executed on every copy. */
@@ -307,8 +394,18 @@ export class ScriptLane {
     const { state, outputs } = stepLog(this.#state, event);
     this.#state = state;
     for (const output of outputs) this.#tell(output);
+    this.#pumpEarly();
     const isIdle = this.#state.phase.name === "serving" && this.#state.look !== null;
     return isIdle ? this.#dispatch({ kind: "look" }) : this;
+  }
+
+  /** A wrong engine pumps what it merely found. */
+  #pumpEarly(): void {
+    const { phase } = this.#state;
+    if (phase.name !== "append" || phase.write.stage !== "own") return;
+    if (this.#pump === null || !this.#script.database?.bugs.has("ownAnswers")) return;
+    const { record, write } = phase;
+    this.#pump.durable({ record, checksum: checksum(write.value) });
   }
 
   #tell(output: LogOutput): void {
@@ -332,18 +429,28 @@ export class ScriptLane {
         break;
       case "serving":
         follower.serving({ record: output.claim, checksum: output.checksum });
+        this.#pump?.attach(output.claim.position);
         this.#checkpoints.serving(output.claim);
         break;
       case "durable":
         follower.durable(output, this.#inFlight.map(numberedEntry));
         this.#inFlight = [];
+        this.#pump?.durable(output);
         this.#checkpoints.durable(output.record);
+        if (output.record.body.type === "release") this.#released();
         break;
       case "stopped":
+        this.#pump?.detach();
         this.fate = output.append;
         follower.stopped(output.failure, this.#inFlight.map(numberedEntry), output.append, []);
         this.#inFlight = [];
         break;
     }
+  }
+
+  #released(): void {
+    this.#isReleased = true;
+    this.#follower.phase = "idle";
+    this.#pump?.detach();
   }
 }

@@ -30,6 +30,8 @@ export function storedKey(map: string, key: Buffer): string {
 
 export class ReplicaStore {
   #copies: Map<string, Buffer>[];
+  /** Copies that another store has, too: they are copied before they change. */
+  #shared: ReadonlySet<Map<string, Buffer>> = new Set();
 
   constructor(copies: number) {
     assert(copies >= 1, "a store has a primary");
@@ -38,7 +40,9 @@ export class ReplicaStore {
 
   clone(): ReplicaStore {
     const other = new ReplicaStore(1);
-    other.#copies = this.#copies.map((copy) => new Map(copy));
+    other.#copies = [...this.#copies];
+    other.#shared = new Set(this.#copies);
+    this.#shared = other.#shared;
     return other;
   }
 
@@ -106,12 +110,19 @@ export class ReplicaStore {
     this.#copies = this.#copies.map(() => new Map(to));
   }
 
+  #own(index: number, copy: Map<string, Buffer>): Map<string, Buffer> {
+    if (!this.#shared.has(copy)) return copy;
+    const own = new Map(copy);
+    this.#copies[index] = own;
+    return own;
+  }
+
   #change(key: string, value: Buffer | null, reaches: (backup: number) => boolean): boolean {
     let all = true;
     for (const [index, copy] of this.#copies.entries()) {
       if (index > 0 && !reaches(index - 1)) all = false;
-      else if (value === null) copy.delete(key);
-      else copy.set(key, value);
+      else if (value === null) this.#own(index, copy).delete(key);
+      else this.#own(index, copy).set(key, value);
     }
     return all;
   }

@@ -28,6 +28,8 @@ import { ScriptMemory } from "./script-memory.ts";
 
 export class ScriptCheckpoints {
   readonly #config: LogConfig;
+  /** Has the database's row read; null: `written` is the answer, at once. */
+  readonly #askDatabase: (() => void) | null;
   #facts: CheckpointFacts | null = null;
   #state: CheckpointState | null = null;
   #last = 0;
@@ -38,12 +40,13 @@ export class ScriptCheckpoints {
   /** What the database has. */
   written: number | null = Infinity;
 
-  constructor(config: LogConfig) {
+  constructor(config: LogConfig, askDatabase: (() => void) | null) {
     this.#config = config;
+    this.#askDatabase = askDatabase;
   }
 
-  clone(): ScriptCheckpoints {
-    const copy = new ScriptCheckpoints(this.#config);
+  clone(askDatabase: (() => void) | null): ScriptCheckpoints {
+    const copy = new ScriptCheckpoints(this.#config, askDatabase);
     copy.#facts = this.#facts;
     copy.#state = this.#state;
     copy.#last = this.#last;
@@ -159,7 +162,8 @@ export class ScriptCheckpoints {
         this.#trimDue = true;
         break;
       case "askWritten":
-        this.dispatch({ kind: "written", position: this.written });
+        if (this.#askDatabase !== null) this.#askDatabase();
+        else this.dispatch({ kind: "written", position: this.written });
         break;
       case "call":
       case "append":

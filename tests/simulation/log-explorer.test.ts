@@ -1,7 +1,8 @@
 // Goal: within small bounds no schedule whatever makes the log lose, deny or double anything; and
 // the exploration sees it where a rule is left out. Method: breadth first over the real machine:
 // all orders of calls, each lost, held back, or stored on the primary alone, a primary that dies.
-// Owners are told that members changed, and all copies may go back. The bounds are complete: every
+// Owners are told that members changed, and all copies may go back. The pump writes to a database
+// beside it, whose transactions may be lost, late, or gone with a backup. The bounds are complete: every
 // world within them is looked at. ORRERY_WORLDS makes more of them.
 import { describe, expect, test } from "vitest";
 import { everyRule, type LogRules } from "../../src/grid/log-rules.ts";
@@ -10,11 +11,13 @@ import {
   logShape,
   noTaker,
   smallBounds,
+  smallDatabaseShapes,
   smallShapes,
   wideBounds,
   type LogShape,
 } from "../../src/simulation/log-bounds.ts";
 import { exploreLog, type ExplorerBounds } from "../../src/simulation/log-explorer.ts";
+import type { PumpBug } from "../../src/simulation/script-database.ts";
 
 const worldsMax = Number(process.env["ORRERY_WORLDS"] ?? 60_000);
 const timeout = 60_000 + worldsMax * 3;
@@ -66,6 +69,8 @@ describe("a rule left out: the exploration finds the shortest way to the loss", 
     [["confirmHead"], alone, /I1: acknowledged 2 is gone/, 10],
     [["headForward"], logShape([1, 1], [1, 0, 1], 0, 0), /I3: head names 2/, 25],
     [["keepClaims"], takerTrims, /I6: claim 1 is gone/, 17],
+    [["baseFromLog"], smallShapes.sharesNothing, /I3: segment of/, 34],
+    [["trimWritten"], smallDatabaseShapes.trimmingTwo, /I6: 3, not written yet, is gone/, 12],
   ];
   test.each(cases)("without %s", { timeout }, (rules, within, what, steps) => {
     const off = Object.fromEntries(rules.map((rule) => [rule, false]));
@@ -84,4 +89,28 @@ describe("a rule left out: the exploration finds the shortest way to the loss", 
       expect({ violation, complete }).toEqual({ violation: null, complete: true });
     },
   );
+});
+
+describe("D1 to D5: something wrong on the way to the database is found", () => {
+  const { append, appendLate, trimming, rewound } = smallDatabaseShapes;
+  const rewoundUnder = { ...append, crashes: 0, rewinds: 1 };
+  const cases: [PumpBug[], LogShape, RegExp, number][] = [
+    [["ownAnswers"], append, /I5: the database has 2, which is gone/, 4],
+    [["seqUnchecked"], appendLate, /I5: the tables are no fold up to 2/, 20],
+    [["unknownIsWritten", "trimsFromMemory"], trimming, /I6: 2, not written yet, is gone/, 9],
+    [["lossByClaim"], append, /I7: the pump of 1 stops: GRID_LOST/, 4],
+    [["chainUnchecked"], rewoundUnder, /I5: the database has 2 behind another 1/, 15],
+    [["epochUnchecked"], rewound, /I5: the owner of 2 goes on, and 1 writes/, 17],
+  ];
+  test.each(cases)("with %s", { timeout }, (bugs, shape, what, steps) => {
+    const { violation } = exploreLog(bounds({ ...shape, database: bugs }, everyRule));
+    expect(violation?.what).toMatch(what);
+    expect(violation?.steps).toHaveLength(steps);
+  });
+
+  test("D5: while the log is whole, seq alone would do: the epoch is needed when it goes back", () => {
+    const shape = { ...appendLate, database: ["epochUnchecked"] as const };
+    const { violation, complete } = exploreLog(bounds(shape, everyRule));
+    expect({ violation, complete }).toEqual({ violation: null, complete: true });
+  });
 });
