@@ -39,6 +39,8 @@ export interface DatabaseRunOptions {
   /** Between the commands of one chain. */
   readonly pauseMs: number;
   readonly gridBytesMax: number;
+  /** The grid survives power loss; else only kill -9, and costs a disk less. */
+  readonly isSynced: boolean;
 }
 
 export class DatabaseRun {
@@ -50,6 +52,8 @@ export class DatabaseRun {
   readonly #units: RunningUnit[] = [];
   readonly #reaper = new Reaper();
   #load: CommandLoad | null = null;
+  /** Sees each command that is sent or answered. */
+  #watcher: ((command: LoadedCommand) => void) | null = null;
 
   private constructor(
     options: DatabaseRunOptions,
@@ -93,11 +97,11 @@ export class DatabaseRun {
 
   /** Starts a unit, or starts it again, and sends it its clients. */
   async startUnit(number: number, failpoint?: ArmedFailpoint): Promise<void> {
-    const { folder, lanes, partitions, textBytes, gridBytesMax } = this.options;
+    const { folder, lanes, partitions, textBytes, gridBytesMax, isSynced } = this.options;
     this.#units[number] = await RunningUnit.start(
       {
         name: `unit-${String(number)}`,
-        store: `lmdb:${join(folder, "grid")}`,
+        store: `lmdb:${join(folder, "grid")}${isSynced ? "" : "?sync=off"}`,
         database: this.proxy(number).urlOf(this.server.url),
         application,
         options: { textBytes } satisfies WrittenOptions,
@@ -122,6 +126,25 @@ export class DatabaseRun {
       await delay(systemTimers, pollMs);
     }
     throw new Error(`the database did not catch up\n${this.report()}`);
+  }
+
+  /**
+   * True when a command to each partition, on the average, was acknowledged from now on; false when
+   * one was answered that the grid is unavailable.
+   */
+  gridAnswers(): Promise<boolean> {
+    let answers = 0;
+    const fromMs = systemClock.monotonicMs();
+    return new Promise((resolve) => {
+      this.#watcher = ({ sentMs, outcome }) => {
+        if (sentMs < fromMs) return;
+        if (outcome?.ok === true) answers++;
+        const isAway = outcome?.ok === false && outcome.failure.code === "GRID_UNAVAILABLE";
+        if (!isAway && answers < this.options.partitions) return;
+        this.#watcher = null;
+        resolve(!isAway);
+      };
+    });
   }
 
   /** What is wrong with the database, compared with the ledger, at this moment. */
@@ -167,6 +190,7 @@ export class DatabaseRun {
       random: systemRandom(),
       note: (command: LoadedCommand) => {
         this.ledger.note(command);
+        this.#watcher?.(command);
         if (load.commands.length > keptCommandsMax) load.forget();
         return Promise.resolve();
       },

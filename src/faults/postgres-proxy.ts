@@ -1,5 +1,5 @@
-// PostgreSQL proxy: stands between clients and a server, and cuts a connection exactly before or
-// behind a COMMIT, or holds back what a client sends.
+// PostgreSQL proxy: stands between clients and a server, and cuts or stalls a connection
+// exactly before or behind a COMMIT, or holds back what clients send.
 // Owns: the sockets of both sides, in this process. Does not own: what the messages are
 // (postgres-stream.ts), the server (postgres-server.ts).
 import { createServer, connect, type AddressInfo, type Server, type Socket } from "node:net";
@@ -7,35 +7,35 @@ import { once } from "node:events";
 import { completed, PostgresStream, StatementReader } from "./postgres-stream.ts";
 
 /**
- * - `mid-transaction`: rows of a transaction have gone to the server, its COMMIT does not.
- * - `before commit`: everything but the COMMIT has gone; the server rolls back.
+ * - `mid-transaction`: a transaction has begun and stepped, its rows do not come.
+ * - `before commit`: everything but the COMMIT has gone; the server will roll back.
  * - `after commit`: the server has answered the COMMIT, the client does not hear it.
  */
 export type CutPlace = "mid-transaction" | "before commit" | "after commit";
 
-interface Cut {
+interface Stall {
   readonly place: CutPlace;
-  readonly done: () => void;
+  readonly reached: (end: () => void) => void;
 }
 
-/** Only transactions of the pump count: what steps progress. */
+/** Only transactions of the pump count: their step moves progress on. */
 const step = /UPDATE orrery\.progress[\s\S]*\bseq\b/;
+const rows = /^\s*(?:INSERT|DELETE|WITH|COPY)/i;
+const commit = /^\s*COMMIT/i;
+const endOfTransaction = /^\s*(?:COMMIT|ROLLBACK)/i;
 
 export class PostgresProxy {
   readonly #server: Server;
   readonly #serverPort: number;
   readonly #connections = new Set<Connection>();
-  #cut: Cut | null = null;
+  #stall: Stall | null = null;
   #isHolding = false;
   #held: (() => void)[] = [];
-  /** Connections that it took so far. */
-  taken = 0;
 
   private constructor(server: Server, serverPort: number) {
     this.#server = server;
     this.#serverPort = serverPort;
     server.on("connection", (client) => {
-      this.taken++;
       this.#connections.add(new Connection(client, this.#serverPort, this));
     });
   }
@@ -55,11 +55,20 @@ export class PostgresProxy {
     return url.href;
   }
 
-  /** Cuts the next transaction of a pump that comes there; resolves when that is done. */
-  cut(place: CutPlace): Promise<void> {
-    return new Promise((done) => {
-      this.#cut = { place, done };
+  /**
+   * The next transaction of a pump that comes there: nothing of its connection passes any more, on
+   * either side. Resolves then, with what ends the connection.
+   */
+  stall(place: CutPlace): Promise<() => void> {
+    return new Promise((reached) => {
+      this.#stall = { place, reached };
     });
+  }
+
+  /** Cuts the next transaction of a pump that comes there; resolves when that is done. */
+  async cut(place: CutPlace): Promise<void> {
+    const end = await this.stall(place);
+    end();
   }
 
   /**
@@ -91,52 +100,46 @@ export class PostgresProxy {
     return this.#isHolding;
   }
 
-  /** A statement is about to pass: false where the connection was cut instead. */
-  passes(connection: Connection, statement: string): boolean {
-    if (this.#isHolding && step.test(statement)) {
-      for (const resolve of this.#held.splice(0)) resolve();
-    }
-    if (step.test(statement)) connection.isInPumpTransaction = true;
-    if (!connection.isInPumpTransaction || this.#cut === null) return true;
-    const { place } = this.#cut;
-    const isHere =
-      (place === "mid-transaction" && /^\s*(?:INSERT|DELETE)/i.test(statement)) ||
-      (place === "before commit" && /^\s*COMMIT/i.test(statement));
-    if (isHere) this.#endHere(connection);
-    return !isHere;
+  /** A connection is about to pass a statement of a client, in a transaction of a pump or not. */
+  asked(connection: Connection, statement: string, isPumps: boolean): void {
+    if (this.#isHolding && isPumps) for (const resolve of this.#held.splice(0)) resolve();
+    if (!isPumps || step.test(statement)) return;
+    const place = rows.test(statement) ? "mid-transaction" : "before commit";
+    if (place === "mid-transaction" || commit.test(statement)) this.#reached(connection, place);
   }
 
-  /** The server has completed a statement: false where the connection was cut instead. */
-  answers(connection: Connection, tag: string): boolean {
-    if (tag !== "COMMIT" && tag !== "ROLLBACK") return true;
-    const isPumps = connection.isInPumpTransaction;
-    connection.isInPumpTransaction = false;
-    if (!isPumps || tag !== "COMMIT" || this.#cut?.place !== "after commit") return true;
-    this.#endHere(connection);
-    return false;
+  /** A connection is about to pass on that a COMMIT of a pump took effect. */
+  written(connection: Connection): void {
+    this.#reached(connection, "after commit");
   }
 
   gone(connection: Connection): void {
     this.#connections.delete(connection);
   }
 
-  #endHere(connection: Connection): void {
-    const cut = this.#cut;
-    this.#cut = null;
-    connection.end();
-    cut?.done();
+  #reached(connection: Connection, place: CutPlace): void {
+    const stall = this.#stall;
+    if (stall?.place !== place) return;
+    this.#stall = null;
+    connection.isStalled = true;
+    stall.reached(() => connection.end());
   }
 }
 
 /** A client's connection, and the one to the server that it stands for. */
 class Connection {
-  isInPumpTransaction = false;
+  /** Nothing passes any more. */
+  isStalled = false;
   readonly #proxy: PostgresProxy;
   readonly #client: Socket;
   readonly #server: Socket;
   readonly #fromClient = new PostgresStream("client");
   readonly #fromServer = new PostgresStream("server");
   readonly #statements = new StatementReader();
+  /** The client is in a transaction of a pump. */
+  #isPumps = false;
+  /** For each end of a transaction that was asked for and not answered: whether of a pump. */
+  #ending: boolean[] = [];
   #held: Buffer[] = [];
   #isOver = false;
 
@@ -169,18 +172,31 @@ class Connection {
     this.#server.cork(); // what came together leaves together
     for (const message of this.#fromClient.take(chunk)) {
       const statement = this.#statements.read(message);
-      if (statement !== null && !this.#proxy.passes(this, statement)) return;
+      if (statement !== null) this.#asked(statement);
+      if (this.isStalled) break;
       if (this.#proxy.isHolding) this.#held.push(message.bytes);
       else this.#server.write(message.bytes);
     }
     this.#server.uncork();
   }
 
+  #asked(statement: string): void {
+    this.#isPumps ||= step.test(statement);
+    this.#proxy.asked(this, statement, this.#isPumps);
+    if (!endOfTransaction.test(statement)) return;
+    this.#ending.push(this.#isPumps);
+    this.#isPumps = false;
+  }
+
   #heardServer(chunk: Buffer): void {
     this.#client.cork();
     for (const message of this.#fromServer.take(chunk)) {
       const tag = completed(message);
-      if (tag !== null && !this.#proxy.answers(this, tag)) return;
+      if (tag === "COMMIT" || tag === "ROLLBACK") {
+        const isPumps = this.#ending.shift() === true;
+        if (isPumps && tag === "COMMIT") this.#proxy.written(this);
+      }
+      if (this.isStalled) break;
       this.#client.write(message.bytes);
     }
     this.#client.uncork();

@@ -53,6 +53,11 @@ export class PostgresServer {
     return Number(new URL(this.url).port);
   }
 
+  /** The folder with its data. */
+  get cluster(): string {
+    return join(this.#server.folder, "cluster");
+  }
+
   /** kill -9 of the postmaster: all connections end, it recovers, and is back by itself. */
   kill(): void {
     process.kill(this.#pid, "SIGKILL");
@@ -99,15 +104,15 @@ export class PostgresServer {
   /** Stops it, copies its data under `name`, and starts it again. */
   async backUp(name: string): Promise<void> {
     await this.stop();
-    await runProgram("cp", ["-a", this.#cluster, this.#copy(name)]);
+    await runProgram("cp", ["-a", this.cluster, this.#copy(name)]);
     await this.start();
   }
 
   /** Sets its data back to that copy, and starts it. */
   async restore(name: string): Promise<void> {
     await this.stop();
-    rmSync(this.#cluster, { recursive: true });
-    await runProgram("cp", ["-a", this.#copy(name), this.#cluster]);
+    rmSync(this.cluster, { recursive: true });
+    await runProgram("cp", ["-a", this.#copy(name), this.cluster]);
     await this.start();
   }
 
@@ -120,10 +125,6 @@ export class PostgresServer {
 
   get #pid(): number {
     return must(this.#server.pid, "a server that runs has a number");
-  }
-
-  get #cluster(): string {
-    return join(this.#server.folder, "cluster");
   }
 
   #copy(name: string): string {

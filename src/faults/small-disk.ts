@@ -2,7 +2,7 @@
 // so: what is full gives "no space left on device". Linux as root only.
 // Owns: mounting it, its size, its end. Does not own: what lies on it.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmdirSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmdirSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Reaper } from "./reaper.ts";
@@ -34,12 +34,14 @@ export class SmallDisk {
     this.#reaper = reaper;
   }
 
-  /** Mounts one at `folder`, which is made; everybody may write there. */
-  static async mount(folder: string, bytes: number): Promise<SmallDisk> {
+  /** Mounts one at `folder`, which is made; it belongs to whom `like` belongs to. */
+  static async mount(folder: string, bytes: number, like: string): Promise<SmallDisk> {
     mkdirSync(folder, { recursive: true });
+    const { uid, gid } = statSync(like);
     // Lazily: also where something is still open on it.
     const reaper = new Reaper(`umount -l '${folder}'`);
-    await runProgram("mount", ["-t", "tmpfs", "-o", `size=${bytes},mode=1777`, "tmpfs", folder]);
+    const options = `size=${bytes},uid=${uid},gid=${gid},mode=0700`;
+    await runProgram("mount", ["-t", "tmpfs", "-o", options, "tmpfs", folder]);
     return new SmallDisk(folder, reaper);
   }
 

@@ -58,11 +58,14 @@ export class WrittenJudge {
   }
 
   /** What is wrong with what the database holds now; nothing: it is a fold, and the ledger's. */
-  async problems(ledger: WrittenLedger): Promise<string[]> {
+  async problems(
+    ledger: WrittenLedger,
+    partitions: readonly number[] = Array.from({ length: this.#partitions }, (_, each) => each),
+  ): Promise<string[]> {
     return this.#connected(async (connection) => {
       await connection.rows("BEGIN ISOLATION LEVEL REPEATABLE READ");
       const problems: string[] = [];
-      for (let partition = 0; partition < this.#partitions; partition++) {
+      for (const partition of partitions) {
         const rows = await entriesOf(connection, partition);
         problems.push(...ledger.problems(partition, rows));
         const wrong = await this.#wrongFold(connection, partition, rows.length);

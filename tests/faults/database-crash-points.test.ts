@@ -1,9 +1,10 @@
 // Goal: wherever on its way to the database a unit is killed, the tables end as the fold of what
 // was acknowledged, each change once: in rows, in a table that forgets, in a trigger's sum.
-// Method: two units under load; one dies of kill -9 at a named failpoint; the other takes over;
-// the database is compared with the client's ledger.
+// Method: two units under load; one dies of kill -9 at a named failpoint, or while its connection to
+// the database stands still; the other takes over; the database is compared with the ledger.
 import { test, vi } from "vitest";
 import type { FailpointName } from "../../src/base/failpoints.ts";
+import type { CutPlace } from "../../src/faults/postgres-proxy.ts";
 import { databaseRun, expectWritten } from "./support/database-case.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -26,5 +27,16 @@ test.for(points)("D1: kill -9 at %s (time %i): %s", async ([name, time]) => {
   await run().unit(1).kill();
   await run().startUnit(1, { name, does: "kill", time });
   await run().unit(1).ended;
+  await expectWritten(run());
+});
+
+const places: readonly CutPlace[] = ["mid-transaction", "before commit", "after commit"];
+
+test.for(places)("D4: kill -9 while a transaction is out, %s", async (place) => {
+  await run().unit(1).kill();
+  await run().startUnit(1);
+  const end = await run().proxy(1).stall(place);
+  await run().unit(1).kill();
+  end();
   await expectWritten(run());
 });

@@ -26,6 +26,7 @@ export function databaseRun(options: Partial<DatabaseRunOptions>): () => Databas
       chains: 1,
       pauseMs: 1,
       gridBytesMax: 2 ** 30,
+      isSynced: false,
       ...options,
     });
   }, startMsMax);
