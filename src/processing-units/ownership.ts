@@ -304,13 +304,18 @@ export class Ownership {
     if (nowMs - this.#joinedAtMs >= limits.slotForgottenMs) this.#joins = 1; // it came to stay
     if (this.#state !== "joining") return;
     // Where nobody else is ready there is nothing that it could move back and forth.
-    const isNeeded = !this.#entries.some((entry) => {
-      return entry.slot !== this.#number && entry.card.state === "ready" && !this.#isDead(entry);
-    });
+    const isNeeded = !this.#entries.some((entry) => this.#isReadyBefore(entry));
     const delayMs = isNeeded ? 0 : joinDelayMs(this.#joins);
     if (nowMs - this.#joinedAtMs >= Math.max(limits.joinSettleMs, delayMs)) {
       this.#state = "ready";
     }
+  }
+
+  /** Has partitions that this lane's coming and going would move; not where both have just begun. */
+  #isReadyBefore(entry: RosterEntry): boolean {
+    const { card, slot } = entry;
+    if (slot === this.#number || card.state !== "ready" || this.#isDead(entry)) return false;
+    return card.unit !== this.#options.lane.unit || this.#options.predecessor !== null;
   }
 
   #observe(entries: readonly RosterEntry[]): void {

@@ -196,6 +196,21 @@ test("O1: a lane that keeps coming and going gets its share later each time", as
   expect(claims.length).toBeGreaterThan(0);
 });
 
+test("O1: a unit that is started anew again and again has all its lanes at work each time", async () => {
+  for (let round = 0; round < 8; round++) {
+    const unit = `unit, life ${String(round)}`;
+    const all = ["first", "second"].map((name) => new TestLane(name, { unit }));
+    for (const lane of all) {
+      lane.view = (slot) => (slot < 2 * round ? refused : open);
+      await join(lane);
+      await pass(limits.heartbeatMs); // the second comes a little later
+    }
+    await pass(limits.heartbeatStillMs + 2 * settleMs);
+    expect(shares(all)).toEqual([6, 6]);
+    for (const lane of all) lane.process.kill();
+  }
+});
+
 test("O2: a lane whose clock is seconds off the others' claims nothing, and says so", async () => {
   const all = (await lanes("a", "b", "c", "d")) as [TestLane, TestLane, TestLane, TestLane];
   const [a, b, c, d] = all;
