@@ -184,6 +184,8 @@ export const limits = {
   /** A lane says how it is this often; silent for so long, it is stuck: ended and replaced. */
   laneStatusMs: 1000,
   laneSilenceMsMax: 15_000,
+  /** An alarm that lasts is said again after so long. */
+  alarmRepeatMs: 60_000,
   /** Beyond the waits that a lane has itself: a lane that was told to end and did not is stuck. */
   laneEndMsMax: 5000,
   /** Draining at a stop: longest wait for answers, then for the pump. */

@@ -49,6 +49,11 @@ async function ledgerSums(data: string): Promise<DemoSummary["exchange"]> {
   return sums;
 }
 
+/** Records of all lanes that are journaled and not yet written. */
+export function backlogOf({ lanes }: UnitStatus): number {
+  return lanes.reduce((sum, { database }) => sum + (database?.backlogRecords ?? 0), 0);
+}
+
 export async function demoSummary(
   settings: Settings,
   unit: Unit,
@@ -56,7 +61,7 @@ export async function demoSummary(
   exchange: ExchangeSummary,
 ): Promise<DemoSummary> {
   const merged = mergeStatus(status.lanes.map((lane) => lane.application));
-  const backlog = status.lanes.reduce((sum, lane) => sum + (lane.backlog ?? 0), 0);
+  const backlog = backlogOf(status);
   const bids = await unit.database.totals("bids", "price_micros");
   const settlements = await unit.database.totals("settlements", "paid_micros");
   const { store, database } = urlsOf(settings);

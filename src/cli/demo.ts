@@ -14,7 +14,7 @@ import type { Unit } from "../processing-units/unit.ts";
 import { startBidder } from "./bidder.ts";
 import { demoBanner } from "./demo-banner.ts";
 import { startExchange } from "./demo-exchange.ts";
-import { demoSummary } from "./demo-summary.ts";
+import { backlogOf, demoSummary } from "./demo-summary.ts";
 import { killLanesOnSignal } from "./kill-lane.ts";
 import type { Settings } from "./settings.ts";
 import { dollars, exchangeLine, StatusLine } from "./status-line.ts";
@@ -95,7 +95,7 @@ async function settled(unit: Unit): Promise<UnitStatus> {
   for (;;) {
     await delay(systemTimers, freshStatusMs);
     const status = unit.refreshStatus();
-    const backlog = status.lanes.reduce((sum, lane) => sum + (lane.backlog ?? 0), 0);
+    const backlog = backlogOf(status);
     if (backlog === 0 || systemClock.monotonicMs() - startedMs > settleMsMax) return status;
   }
 }
@@ -103,8 +103,8 @@ async function settled(unit: Unit): Promise<UnitStatus> {
 function demoLine(progress: ExchangeProgress, status: UnitStatus): string {
   const { campaigns } = mergeStatus(status.lanes.map((lane) => lane.application));
   const spent = campaigns.reduce((sum, campaign) => sum + campaign.spentMicros, 0);
-  const backlog = status.lanes.reduce((sum, lane) => sum + (lane.backlog ?? 0), 0);
-  const away = status.lanes.some((lane) => lane.databaseProblem !== null);
+  const backlog = backlogOf(status);
+  const away = status.lanes.some(({ database }) => (database?.problem ?? null) !== null);
   const waiting = `backlog ${String(backlog)}${away ? " (the database is away)" : ""}`;
   return `${exchangeLine(progress)} · spent ${dollars(spent)} · ${waiting}`;
 }

@@ -212,7 +212,9 @@ export class Edge {
       const alarms = [...new Set(lanes.flatMap(({ grid }) => grid.alarms))];
       const isWhole = waiting.length === 0 && unheld.length === 0 && alarms.length === 0;
       const ready = joined && isWhole;
-      return reply.code(ready ? 200 : 503).send({ ready, waiting, unheld, alarms });
+      // A unit whose database is away serves: nobody would serve better in its place.
+      const database = lanes.flatMap((lane) => lane.database?.alarms ?? []);
+      return reply.code(ready ? 200 : 503).send({ ready, waiting, unheld, alarms, database });
     });
     this.server.get("/metrics", async (_request, reply) => {
       const lanes = this.#options.unitStatus()?.lanes ?? [];

@@ -34,6 +34,7 @@ import type { LaneListener } from "./lane-options.ts";
 import { Lane } from "./lane.ts";
 import type { Respond } from "./partition-request.ts";
 import { loadApplication, tablesOf } from "./load-application.ts";
+import type { DatabaseAlarm } from "./unit-status.ts";
 
 interface LaneParts {
   readonly task: LaneTask;
@@ -55,7 +56,8 @@ class LaneHost {
   readonly #edge: Edge;
   readonly #hooks: EdgeHooks;
   readonly #door: WsServer;
-  #databaseProblem: string | null = null;
+  /** Alarms that last, and when each was said last. */
+  readonly #saidMs = new Map<DatabaseAlarm["kind"], number>();
   #wasSettled = false;
   #lost: (reason: Failure) => void = () => undefined;
 
@@ -145,7 +147,7 @@ class LaneHost {
   #report(): void {
     void this.#monitor.status().then((laneStatus) => {
       this.#say({ kind: "status", status: laneStatus });
-      this.#noteDatabase(laneStatus.databaseProblem);
+      this.#noteDatabase(laneStatus.database?.alarms ?? []);
     });
   }
 
@@ -186,12 +188,19 @@ class LaneHost {
     }
   }
 
-  /** A line when the database goes away, and one when it is back. */
-  #noteDatabase(problem: string | null): void {
-    if ((problem === null) === (this.#databaseProblem === null)) return;
-    this.#databaseProblem = problem;
-    if (problem === null) this.#log.info("the database is back; the backlog drains");
-    else this.#log.warn({ problem }, "the database is away; the backlog grows");
+  /** A line when an alarm begins, one each minute that it lasts, and one when it is over. */
+  #noteDatabase(alarms: readonly DatabaseAlarm[]): void {
+    const nowMs = systemClock.monotonicMs();
+    for (const { kind, message } of alarms) {
+      if (nowMs - (this.#saidMs.get(kind) ?? -Infinity) < limits.alarmRepeatMs) continue;
+      this.#saidMs.set(kind, nowMs);
+      this.#log.warn({ alarm: kind }, message);
+    }
+    for (const kind of [...this.#saidMs.keys()]) {
+      if (alarms.some((alarm) => alarm.kind === kind)) continue;
+      this.#saidMs.delete(kind);
+      this.#log.info({ alarm: kind }, "the alarm is over");
+    }
   }
 
   #say(message: MessageFromLane): void {
@@ -253,7 +262,12 @@ class LaneHost {
       timers: systemTimers,
       random: systemRandom(),
       listener: {
-        deadLettered: () => undefined,
+        deadLettered: (letter) => {
+          this.#lane.deadLettered(letter);
+          this.#monitor.deadLettered(letter);
+          const { partition, position, space, reason } = letter;
+          this.#log.error({ partition, position, space, reason }, "a change is a dead letter");
+        },
         written: (partition, position) => {
           this.#lane.written(partition, position);
         },

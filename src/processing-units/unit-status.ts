@@ -3,6 +3,7 @@
 // hands the whole back to every lane, so that any lane can answer for the unit.
 import type { RecordableHistogram } from "node:perf_hooks";
 import type { MetricObjectWithValues, MetricValue } from "prom-client";
+import type { PumpStatus } from "../data-pump/pump-status.ts";
 import type { Value } from "../grid/log-record.ts";
 
 /**
@@ -48,6 +49,39 @@ export interface LaneGridStatus {
   readonly alarms: readonly string[];
 }
 
+/** A change that the database has among its dead letters only, for people. */
+export interface LetterStatus {
+  /** When this lane heard of it, in milliseconds since 1970. */
+  readonly timeMs: number;
+  readonly partition: number;
+  /** Of its record. */
+  readonly position: number;
+  readonly space: string;
+  readonly key: string;
+  /** What the database said; null: it follows an earlier letter of its key. */
+  readonly reason: string | null;
+}
+
+/**
+ * away: it cannot be written. behind: it can, and half of what may wait does. full: changes are
+ * refused. letters: it refused content.
+ */
+export interface DatabaseAlarm {
+  readonly kind: "away" | "behind" | "full" | "letters";
+  readonly message: string;
+}
+
+/** A lane's way to the database: what waits, how it goes, what it costs. */
+export interface LaneDatabaseStatus extends Omit<PumpStatus, "problem" | "syncTime"> {
+  /** Why it cannot be written at the moment; null: it can. */
+  readonly problem: string | null;
+  /** From journaled to known to be written, of each record since the lane started. */
+  readonly syncTime: RecordableHistogram;
+  /** Those that this lane's pump wrote last, the newest first. */
+  readonly newestLetters: readonly LetterStatus[];
+  readonly alarms: readonly DatabaseAlarm[];
+}
+
 export interface LaneStatus {
   readonly lane: number;
   readonly grid: LaneGridStatus;
@@ -56,10 +90,8 @@ export interface LaneStatus {
   readonly commands: number;
   readonly appends: number;
   readonly journaledBytes: number;
-  /** Entries in records that are journaled and not yet written; null without a database. */
-  readonly backlog: number | null;
-  /** Why the database cannot be written at the moment; null while it can, or without one. */
-  readonly databaseProblem: string | null;
+  /** The way to the database; null without one. */
+  readonly database: LaneDatabaseStatus | null;
   /** Time from request to answer in this lane, in the last second. */
   readonly latency: RecordableHistogram;
   /** Share of the last second in which the lane's event loop worked, 0 to 1. */

@@ -4,6 +4,7 @@ import { Histogram } from "../../src/base/histogram.ts";
 import { newCounts, type CampaignSums } from "../../src/bidding-demo/demo-status.ts";
 import type { PagedLaneStatus } from "../../src/bidding-demo/page/page-state.ts";
 import type {
+  LaneDatabaseStatus,
   LaneStatus,
   PartitionPhase,
   UnitStatus,
@@ -22,6 +23,10 @@ export class FakeLane {
   lost = newCounts();
   campaigns: CampaignSums[] = [];
   hasDatabase = true;
+  /** From journaled to written. */
+  syncTimesMs: readonly number[] = [];
+  /** What is not as it should be on the way to the database. */
+  trouble: Partial<LaneDatabaseStatus> = {};
   epoch = 1;
   journaled = 100;
   written = 90;
@@ -53,6 +58,28 @@ export class FakeLane {
     this.epoch += 10;
   }
 
+  database(): LaneDatabaseStatus {
+    const syncTime = new Histogram();
+    for (const ms of this.syncTimesMs) syncTime.recordMs(ms);
+    return {
+      backlogRecords: (this.journaled - this.written) * this.owned.length,
+      backlogBytes: 0,
+      oldestUnwrittenMs: 40,
+      room: { records: 1_000_000, bytes: 100_000_000, msLeft: null },
+      problem: null,
+      breaker: "closed",
+      transactions: 0,
+      rows: 0,
+      retries: 0,
+      databaseReads: 0,
+      deadLetters: 0,
+      syncTime: syncTime.toTransfer(),
+      newestLetters: [],
+      alarms: [],
+      ...this.trouble,
+    };
+  }
+
   status(): LaneStatus {
     const latency = new Histogram();
     for (const ms of this.latenciesMs) latency.recordMs(ms);
@@ -74,8 +101,7 @@ export class FakeLane {
       commands: 0,
       appends: 0,
       journaledBytes: 0,
-      databaseProblem: null,
-      backlog: this.hasDatabase ? (journaled - written) * this.owned.length : null,
+      database: this.hasDatabase ? this.database() : null,
       latency: latency.toTransfer(),
       utilization: this.utilization,
       partitions: this.owned.map((partition) => ({ partition, ...each })),

@@ -167,7 +167,7 @@ test("connections are spread evenly over the lanes; the status counts what they 
   const ready = await fetch(url.replace("livez", "readyz"));
   expect([ready.status, await ready.json()]).toEqual([
     200,
-    { ready: true, waiting: [], unheld: [], alarms: [] },
+    { ready: true, waiting: [], unheld: [], alarms: [], database: [] },
   ]);
 });
 

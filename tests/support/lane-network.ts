@@ -18,8 +18,8 @@ export interface NetworkedLane {
   readonly name: string;
   readonly store: Store;
   readonly listener?: Partial<LaneListener>;
-  /** Left out: there is no database. `lane` is there once the pump has something to say. */
-  readonly makePump?: (lane: () => Lane) => Pump;
+  /** Left out: there is no database. */
+  readonly pump?: Pump | null;
 }
 
 export class LaneNetwork {
@@ -35,15 +35,15 @@ export class LaneNetwork {
   }
 
   /** A lane that has not joined yet. */
-  add({ name, store, listener, makePump }: NetworkedLane): Lane {
+  add({ name, store, listener, pump = null }: NetworkedLane): Lane {
     const incarnation = newId(systemRandom());
-    const lane: Lane = new Lane({
+    const lane = new Lane({
       lane: { incarnation, unit: name, name, address: name, release: "test", database: null },
       predecessor: null,
       identity: this.#identity,
       store,
       application: this.#application,
-      pump: makePump?.(() => lane) ?? null,
+      pump,
       gridBytesMax: 2 ** 32,
       clock: systemClock,
       timers: systemTimers,

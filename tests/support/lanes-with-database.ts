@@ -1,5 +1,6 @@
 // Lanes of one application with a database in memory, which can be taken away.
 import { systemClock } from "../../src/base/clock.ts";
+import { must } from "../../src/base/assert.ts";
 import type { Outcome } from "../../src/base/failure.ts";
 import { partitionOf } from "../../src/base/murmur3.ts";
 import { seededRandom } from "../../src/base/random.ts";
@@ -23,6 +24,7 @@ export interface LanesWithDatabase {
   readonly database: { isAway: boolean };
   /** One that has not joined yet. */
   readonly add: (name: string) => Lane;
+  readonly pumpOf: (lane: Lane) => Pump;
 }
 
 export async function lanesWithDatabase(
@@ -57,8 +59,15 @@ export async function lanesWithDatabase(
         },
       },
     });
-  const add = (name: string) => network.add({ name, store, makePump: newPump });
-  return { server, network, database, add };
+  const pumps = new Map<Lane, Pump>();
+  const add = (name: string): Lane => {
+    const pump = newPump(() => lane);
+    const lane: Lane = network.add({ name, store, pump });
+    pumps.set(lane, pump);
+    return lane;
+  };
+  const pumpOf = (lane: Lane) => must(pumps.get(lane), "a lane of these");
+  return { server, network, database, add, pumpOf };
 }
 
 /** A key of each partition that this lane serves. */

@@ -198,7 +198,7 @@ function viewPartitions(
   { partitions, elsewhere }: PagePlace,
 ): PartitionView[] {
   const heard = new Map<number, PartitionView>();
-  for (const { lane, backlog, partitions: owned } of status.lanes) {
+  for (const { lane, database, partitions: owned } of status.lanes) {
     for (const { partition, phase, reason, epoch, ...positions } of owned) {
       const other = heard.get(partition);
       if (other !== undefined && other.epoch >= epoch) continue; // a later owner has spoken
@@ -213,7 +213,7 @@ function viewPartitions(
         phase,
         reason,
         epoch: Math.max(epoch, previous?.epoch ?? 0),
-        backlog: backlog === null ? null : Math.max(0, journaled - written),
+        backlog: database === null ? null : Math.max(0, journaled - written),
         journaled,
         written,
       });
