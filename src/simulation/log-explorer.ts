@@ -77,8 +77,8 @@ class Prints {
   readonly #byObject = new WeakMap<object, string>();
 
   of(world: World): string {
-    const { crashes, lateCalls, news, rewinds, restores, entries, script } = world;
-    const parts: string[] = [[crashes, lateCalls, news, rewinds, restores, entries].join()];
+    const { crashes, lateCalls, news, rewinds, restores, twins, entries, script } = world;
+    const parts: string[] = [[crashes, lateCalls, news, rewinds, restores, twins, entries].join()];
     for (const replica of script.copies.replicas) parts.push(this.#replica(replica));
     for (const actor of world.actors) parts.push(this.#actor(actor));
     const { database } = script;

@@ -2,7 +2,9 @@
 // which call is answered, lost or held back, who dies, what goes back.
 // Owns: the steps. Does not own: the search (log-explorer.ts); lanes and copies (log-script.ts);
 // what is right (log-oracle.ts).
+import { assert } from "../base/assert.ts";
 import type { CheckpointCall } from "../grid/checkpoint-state.ts";
+import { checksum } from "../grid/log-record.ts";
 import type { LogRules } from "../grid/log-rules.ts";
 import type { LogCall } from "../grid/log-write.ts";
 import { LogScript, type ScriptLane } from "./log-script.ts";
@@ -37,6 +39,8 @@ export interface ExplorerBounds {
   readonly database?: readonly PumpBug[] | undefined;
   /** How often the database may go back to any earlier state. */
   readonly restores?: number;
+  /** A wrong engine: how often an owner sends the next append while one is in flight. */
+  readonly twins?: number;
   /** Gives up as incomplete beyond so many worlds. */
   readonly worldsMax: number;
 }
@@ -58,6 +62,7 @@ export interface World {
   readonly news: number;
   readonly rewinds: number;
   readonly restores: number;
+  readonly twins: number;
   readonly late: LateCall | null;
   readonly entries: number;
 }
@@ -80,8 +85,9 @@ export function firstWorld(bounds: ExplorerBounds): World {
     lane: script.lane(nameOf(index), { rules, token: nameOf(index) }),
   }));
   actors[0]?.lane.open().rest().restPump();
-  const { crashes, lateCalls, news, rewinds, restores = 0 } = bounds;
-  return { script, actors, crashes, lateCalls, news, rewinds, restores, late: null, entries: 0 };
+  const { crashes, lateCalls, news, rewinds, restores = 0, twins = 0 } = bounds;
+  const left = { crashes, lateCalls, news, rewinds, restores, twins };
+  return { script, actors, ...left, late: null, entries: 0 };
 }
 
 function nameOf(index: number): string {
@@ -211,7 +217,32 @@ function laneSteps(world: World, index: number, { lane }: Actor): Next[] {
     const late = { to: "store", call } as const;
     steps.push([`${name}: late`, () => ({ ...world, late, lateCalls: world.lateCalls - 1 })]);
   }
+  if (world.twins > 0 && lane.phase === "append.put") {
+    steps.push([`${nameOf(index)} appends beside it`, () => besides(world, index)]);
+  }
   return steps;
+}
+
+/** The same owner goes on as if the append in flight were durable. */
+function besides(world: World, index: number): World {
+  const entries = world.entries + 1;
+  let actors: readonly Actor[] = [];
+  const next = clone(world, index, (actor, script) => {
+    const { state } = actor.lane;
+    assert("write" in state.phase, "an append is in flight");
+    const chain = checksum(state.phase.write.value);
+    const serving = {
+      phase: { name: "serving" },
+      call: null,
+      next: state.next + 1,
+      chain,
+    } as const;
+    const bounds = { takeOvers: 0, appends: 0, checkpoints: 0, releases: 0, everything: false };
+    const twin = actor.lane.twin({ ...state, ...serving }).append(entries);
+    actors = [{ ...bounds, lane: twin.clone(script) }];
+    return actor;
+  });
+  return { ...next, actors: [...next.actors, ...actors], entries, twins: world.twins - 1 };
 }
 
 function settle(lane: ScriptLane, way: Way): void {
@@ -236,7 +267,7 @@ function restingSteps(world: World, index: number, actor: Actor): Next[] {
   return [[`${name} takes over`, () => clone(world, index, open)]];
 }
 
-/** Of lanes that have the same bounds, and have done nothing yet, the first one is as good as any. */
+/** Of lanes of the same bounds that have done nothing yet the first is as good as any. */
 function isInTurn({ actors }: World, index: number): boolean {
   const isFresh = (one: Actor | undefined): boolean => one?.lane.phase === "idle";
   const before = actors[index - 1];

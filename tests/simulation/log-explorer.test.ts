@@ -1,9 +1,9 @@
 // Goal: within small bounds no schedule whatever makes the log lose, deny or double anything; and
 // the exploration sees it where a rule is left out. Method: breadth first over the real machine:
 // all orders of calls, each lost, held back, or stored on the primary alone, a primary that dies.
-// Owners are told that members changed, and all copies may go back. The pump writes to a database
-// beside it, whose transactions may be lost, late, or gone with a backup. The bounds are complete: every
-// world within them is looked at. ORRERY_WORLDS makes more of them.
+// Owners are told that members changed, and all copies may go back. The pump writes beside it to a
+// database whose transactions may be lost, late, or gone with a backup. The bounds are complete:
+// every world within them is looked at. ORRERY_WORLDS makes more of them.
 import { describe, expect, test } from "vitest";
 import { everyRule, type LogRules } from "../../src/grid/log-rules.ts";
 import {
@@ -46,6 +46,7 @@ describe("L1 to L7, L11, K1 to K6: every schedule within the bounds is lawful", 
 describe("a rule left out: the exploration finds the shortest way to the loss", () => {
   const cases: [(keyof LogRules)[], LogShape, RegExp, number][] = [
     [["confirmOwn"], append, /I1: acknowledged 2 is gone/, 3],
+    [["confirmOwn"], logShape([0, 0], [1, 0, 0], 1, 0), /I6: claim 2 is gone/, 12],
     [["definiteOnly"], append, /I1: acknowledged 2 is gone/, 2],
     [["confirmOther"], append, /I8: entry 1, called not applied/, 13],
     [["repeatVanished"], append, /I8: entry 1, called not applied/, 8],
@@ -77,6 +78,12 @@ describe("a rule left out: the exploration finds the shortest way to the loss", 
     const { violation } = exploreLog(bounds(within, { ...everyRule, ...off }));
     expect(violation?.what).toMatch(what);
     expect(violation?.steps).toHaveLength(steps);
+  });
+
+  test("L8: two appends in flight", { timeout }, () => {
+    const { violation } = exploreLog(bounds({ ...append, twins: 1 }, everyRule));
+    expect(violation?.what).toMatch(/behind the hole at 2|acknowledged 3, 2 is unknown/);
+    expect(violation?.steps).toHaveLength(3);
   });
 
   test.each(["checkChain", "readHeadAfterLoad"] as const)(
