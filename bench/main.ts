@@ -7,12 +7,13 @@ import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { bidPath } from "./bid-path.ts";
 import { failover } from "./failover.ts";
+import { gridBytes } from "./grid-bytes.ts";
 import { environment } from "./machine.ts";
 import { ownership } from "./ownership.ts";
 import { reservations } from "./reservations.ts";
 import type { Scenario } from "./scenario.ts";
 
-const scenarios: readonly Scenario[] = [bidPath, reservations, ownership, failover];
+const scenarios: readonly Scenario[] = [bidPath, reservations, ownership, gridBytes, failover];
 
 interface Options {
   readonly smoke?: boolean;
