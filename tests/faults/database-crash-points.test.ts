@@ -1,7 +1,7 @@
 // Goal: wherever on its way to the database a unit is killed, the tables end as the fold of what
 // was acknowledged, each change once: in rows, in a table that forgets, in a trigger's sum.
-// Method: two units under load; one dies of kill -9 at a named failpoint, or while its connection to
-// the database stands still; the other takes over; the database is compared with the ledger.
+// Method: two units under load; one dies of kill -9 at a named failpoint, or while its connection
+// to the database stands still; the other takes over; the database is compared with the ledger.
 import { test, vi } from "vitest";
 import type { FailpointName } from "../../src/base/failpoints.ts";
 import type { CutPlace } from "../../src/faults/postgres-proxy.ts";
