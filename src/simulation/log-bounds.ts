@@ -81,6 +81,7 @@ export const smallDatabaseShapes = {
 
 export const smallLaneShapes = {
   released: lanesShape([lane(1, 1, 0, 1), lane(1, 1, 0)], { crashes: 1, lateCalls: 1 }),
+  reads: lanesShape([lane(0, 2, 0), lane(1, 1, 0)], { reads: 1, crashes: 1 }),
   three: lanesShape([lane(0, 1, 0), lane(1, 0, 0), lane(1, 0, 0)], { crashes: 1, lateCalls: 1 }),
 } as const;
 
@@ -96,6 +97,7 @@ export const smallBounds: readonly NamedShape[] = [
   ["an append and two checkpoints, a taker that checkpoints", smallShapes.trimsTwice],
   ["three appends, a late call, news twice, and all copies go back", smallShapes.rewound],
   ["a release, both take over after it, a crash, a late call", smallLaneShapes.released],
+  ["two appends, a taker that appends, a read, a crash", smallLaneShapes.reads],
   ["three lanes, an append, a crash, a late call", smallLaneShapes.three],
   ["database: an append, a taker that appends, a crash", smallDatabaseShapes.append],
   ["database: an append, a taker that appends, a late call", smallDatabaseShapes.appendLate],

@@ -77,8 +77,10 @@ class Prints {
   readonly #byObject = new WeakMap<object, string>();
 
   of(world: World): string {
-    const { crashes, lateCalls, news, rewinds, restores, twins, entries, script } = world;
-    const parts: string[] = [[crashes, lateCalls, news, rewinds, restores, twins, entries].join()];
+    const { crashes, lateCalls, news, rewinds, restores, reads, twins, entries, script } = world;
+    const parts: string[] = [
+      [crashes, lateCalls, news, rewinds, restores, reads, twins, entries].join(),
+    ];
     for (const replica of script.copies.replicas) parts.push(this.#replica(replica));
     for (const actor of world.actors) parts.push(this.#actor(actor));
     const { database } = script;
@@ -108,6 +110,7 @@ class Prints {
         this.#any(lane.checkpoints.state),
         lane.checkpoints.fingerprint,
         this.#any(lane.pump?.state),
+        lane.readPrint,
       ].join("|");
     });
   }

@@ -176,6 +176,16 @@ export class LogOracle {
     }
   }
 
+  get lastAcknowledged(): number {
+    return Math.max(0, ...this.#known.acknowledged.keys());
+  }
+
+  /** A read is answered by an append at `position`; `from` was acknowledged when it arrived. */
+  read(position: number, from: number): void {
+    if (position >= from || this.#rewinds.isRewound) return;
+    this.violate(`LIN: a read is answered as of ${position}, ${from} was acknowledged before it`);
+  }
+
   /** The last record that anybody was told of. */
   get lastKnown(): number {
     return this.#known.links.length - 1;

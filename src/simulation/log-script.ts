@@ -154,6 +154,8 @@ export class ScriptLane {
   /** Its way to the database, where there is one. */
   #pump: ScriptPump | null = null;
   #isReleased = false;
+  /** A read that waits: what it must not miss, and whether the append that answers it was sent. */
+  #read: { readonly from: number; readonly isSent: boolean } | null = null;
   /** What became of the append in flight when it stopped. */
   fate: AppendFate | null = null;
 
@@ -200,7 +202,13 @@ export class ScriptLane {
     copy.#checkpoints = this.#checkpoints.clone(copy.#ask);
     copy.#pump = this.#pump?.clone(copy.#host) ?? null;
     copy.#isReleased = this.#isReleased;
+    copy.#read = this.#read;
     return copy;
+  }
+
+  /** Equal for lanes that go on alike, as far as their reads go. */
+  get readPrint(): string {
+    return this.#read === null ? "" : `${this.#read.from},${this.#read.isSent}`;
   }
 
   get pump(): ScriptPump | null {
@@ -241,6 +249,16 @@ export class ScriptLane {
     this.#inFlight = carries ? waiting : [];
     const body = { type: "checkpoint", ...parts, entries: carries ? entries : [] } as const;
     return this.#dispatch({ kind: "append", body, wallMs: 0 });
+  }
+
+  /**
+   * A linearizable read arrives: the next append that is sent answers it. In a wrong engine the one
+   * that is out already does.
+   */
+  read(ridesOnSent: boolean): this {
+    const isSent = ridesOnSent && this.#state.phase.name === "append";
+    this.#read = { from: this.#script.oracle.lastAcknowledged, isSent };
+    return this;
   }
 
   /** Gives the partition away: after this record it writes none. */
@@ -391,6 +409,8 @@ export class ScriptLane {
   }
 
   #dispatch(event: LogEvent): this {
+    if (event.kind === "append" && this.#read !== null)
+      this.#read = { ...this.#read, isSent: true };
     const { state, outputs } = stepLog(this.#state, event);
     this.#state = state;
     for (const output of outputs) this.#tell(output);
@@ -406,6 +426,12 @@ export class ScriptLane {
     if (this.#pump === null || !this.#script.database?.bugs.has("ownAnswers")) return;
     const { record, write } = phase;
     this.#pump.durable({ record, checksum: checksum(write.value) });
+  }
+
+  #answerRead(position: number): void {
+    if (this.#read?.isSent !== true) return;
+    this.#script.oracle.read(position, this.#read.from);
+    this.#read = null;
   }
 
   #tell(output: LogOutput): void {
@@ -435,12 +461,14 @@ export class ScriptLane {
       case "durable":
         follower.durable(output, this.#inFlight.map(numberedEntry));
         this.#inFlight = [];
+        this.#answerRead(output.record.position);
         this.#pump?.durable(output);
         this.#checkpoints.durable(output.record);
         if (output.record.body.type === "release") this.#released();
         break;
       case "stopped":
         this.#pump?.detach();
+        this.#read = null;
         this.fate = output.append;
         follower.stopped(output.failure, this.#inFlight.map(numberedEntry), output.append, []);
         this.#inFlight = [];

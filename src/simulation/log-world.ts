@@ -39,6 +39,9 @@ export interface ExplorerBounds {
   readonly database?: readonly PumpBug[] | undefined;
   /** How often the database may go back to any earlier state. */
   readonly restores?: number;
+  /** Linearizable reads; in a wrong engine they are answered by what was sent before. */
+  readonly reads?: number;
+  readonly readsRideOnSent?: boolean;
   /** A wrong engine: how often an owner sends the next append while one is in flight. */
   readonly twins?: number;
   /** Gives up as incomplete beyond so many worlds. */
@@ -62,6 +65,8 @@ export interface World {
   readonly news: number;
   readonly rewinds: number;
   readonly restores: number;
+  readonly reads: number;
+  readonly readsRideOnSent: boolean;
   readonly twins: number;
   readonly late: LateCall | null;
   readonly entries: number;
@@ -86,7 +91,8 @@ export function firstWorld(bounds: ExplorerBounds): World {
   }));
   actors[0]?.lane.open().rest().restPump();
   const { crashes, lateCalls, news, rewinds, restores = 0, twins = 0 } = bounds;
-  const left = { crashes, lateCalls, news, rewinds, restores, twins };
+  const { reads = 0, readsRideOnSent = false } = bounds;
+  const left = { crashes, lateCalls, news, rewinds, restores, twins, reads, readsRideOnSent };
   return { script, actors, ...left, late: null, entries: 0 };
 }
 
@@ -131,6 +137,9 @@ export function nextSteps(world: World): Next[] {
     if (world.news > 0 && listens(actor)) {
       steps.push([`${nameOf(index)} is told`, () => told(world, index)]);
     }
+    if (world.reads > 0 && /^(?:serving|append)\b/.test(actor.lane.phase)) {
+      steps.push([`${nameOf(index)} reads`, () => read(world, index)]);
+    }
   }
   if (world.rewinds > 0) steps.push(...rewindSteps(world));
   if (world.restores > 0) steps.push(...restoreSteps(world));
@@ -145,6 +154,11 @@ function listens({ lane }: Actor): boolean {
 
 function told(world: World, index: number): World {
   return { ...acted(world, index, (lane) => lane.check()), news: world.news - 1 };
+}
+
+function read(world: World, index: number): World {
+  const { reads, readsRideOnSent } = world;
+  return { ...acted(world, index, (lane) => lane.read(readsRideOnSent)), reads: reads - 1 };
 }
 
 function rewindSteps(world: World): Next[] {

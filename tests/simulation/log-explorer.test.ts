@@ -12,6 +12,7 @@ import {
   noTaker,
   smallBounds,
   smallDatabaseShapes,
+  smallLaneShapes,
   smallShapes,
   wideBounds,
   type LogShape,
@@ -84,6 +85,15 @@ describe("a rule left out: the exploration finds the shortest way to the loss", 
     const { violation } = exploreLog(bounds({ ...append, twins: 1 }, everyRule));
     expect(violation?.what).toMatch(/behind the hole at 2|acknowledged 3, 2 is unknown/);
     expect(violation?.steps).toHaveLength(3);
+  });
+
+  test("P8: a read that rides on an append that was sent before it", { timeout }, () => {
+    const shape = { ...smallLaneShapes.reads, readsRideOnSent: true };
+    const { violation } = exploreLog(bounds(shape, everyRule));
+    expect(violation?.what).toMatch(
+      /LIN: a read is answered as of 2, 4 was acknowledged before it/,
+    );
+    expect(violation?.steps).toHaveLength(19);
   });
 
   test.each(["checkChain", "readHeadAfterLoad"] as const)(
