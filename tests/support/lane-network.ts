@@ -34,6 +34,10 @@ export class LaneNetwork {
     this.#application = application;
   }
 
+  get lanes(): readonly Lane[] {
+    return [...this.#lanes.values()];
+  }
+
   /** A lane that has not joined yet. */
   add({ name, store, listener, pump = null }: NetworkedLane): Lane {
     const incarnation = newId(systemRandom());

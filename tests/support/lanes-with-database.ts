@@ -1,11 +1,13 @@
-// Lanes of one application with a database in memory, which can be taken away.
+// Lanes of one application with a database: one in memory, which can be taken away, or another.
 import { systemClock } from "../../src/base/clock.ts";
 import { must } from "../../src/base/assert.ts";
 import type { Outcome } from "../../src/base/failure.ts";
 import { partitionOf } from "../../src/base/murmur3.ts";
 import { seededRandom } from "../../src/base/random.ts";
 import { systemTimers } from "../../src/base/timers.ts";
+import type { Database } from "../../src/data-pump/database.ts";
 import { Pump } from "../../src/data-pump/pump.ts";
+import type { GridIdentity } from "../../src/grid/grid-directory.ts";
 import type { Value } from "../../src/grid/log-record.ts";
 import type { Application } from "../../src/processing-units/application.ts";
 import type { SubmitOptions } from "../../src/processing-units/edge-context.ts";
@@ -27,21 +29,23 @@ export interface LanesWithDatabase {
   readonly pumpOf: (lane: Lane) => Pump;
 }
 
+/** `connect` makes a lane's way to another database than the one in memory. */
 export async function lanesWithDatabase(
   partitions: number,
   application: Application = counterApplication,
+  connect?: (identity: GridIdentity) => Database,
 ): Promise<LanesWithDatabase> {
   const { store, identity } = await newMemoryGrid(partitions);
   const server = new DatabaseServer(partitions);
   const network = new LaneNetwork(identity, application);
   const database = { isAway: false };
+  const connectInMemory = () => {
+    const fault = () => (database.isAway ? "away" : "none");
+    return new MemoryDatabase({ server, timers: systemTimers, fault });
+  };
   const newPump = (lane: () => Lane) =>
     new Pump({
-      database: new MemoryDatabase({
-        server,
-        timers: systemTimers,
-        fault: () => (database.isAway ? "away" : "none"),
-      }),
+      database: connect?.(identity) ?? connectInMemory(),
       identity,
       spaces: tablesOf(application),
       clock: systemClock,
