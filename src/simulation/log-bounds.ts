@@ -109,6 +109,13 @@ export const smallBounds: readonly NamedShape[] = [
   ["database: an append, a taker, all copies go back", smallDatabaseShapes.rewound],
 ];
 
+const threeCopies = { ...logShape([1, 0], [1, 1, 0], 2, 0), copies: 3 };
+
+/** An owner, and two lanes that may take over. */
+function three(owner: LaneBounds, faults: Partial<LogShape> = {}): LogShape {
+  return lanesShape([owner, lane(1, 0, 0), lane(1, 0, 0)], faults);
+}
+
 /** Shapes that take minutes to hours. */
 export const wideBounds: readonly NamedShape[] = [
   ["two appends, two checkpoints, a taker, a crash", shape([2, 2], [1, 0, 0], 1, 0)],
@@ -125,4 +132,35 @@ export const wideBounds: readonly NamedShape[] = [
   ["an append and a checkpoint, a taker, a crash, news", shape([1, 1], [1, 0, 0], 1, 0, 1)],
   ["two appends, a taker that appends, news, back", shape([2, 0], [1, 1, 0], 0, 0, 1, 1)],
   ["two appends and a checkpoint, a late call, news, back", shape([2, 1], noTaker, 0, 1, 2, 1)],
+  ["three lanes, an append and a checkpoint", three(lane(0, 1, 1))],
+  ["three lanes, an append, a release", three(lane(0, 1, 0, 1))],
+  ["three lanes, an append, a database", three(lane(0, 1, 0), database)],
+  [
+    "an append and a checkpoint, a release, both take over",
+    lanesShape([lane(1, 1, 1, 1), lane(1, 0, 0)]),
+  ],
+  ["three copies, two crashes, an append, a taker that appends", threeCopies],
+  [
+    "database: a release, the same lane or another after it, a crash",
+    {
+      ...smallDatabaseShapes.released,
+      crashes: 1,
+    },
+  ],
+  [
+    "database: an append and a checkpoint, a taker",
+    lanesShape([lane(0, 1, 1), lane(1, 0, 0)], database),
+  ],
+  [
+    "database: an append and a checkpoint, a taker, a crash",
+    lanesShape([lane(0, 1, 1), lane(1, 0, 0)], { ...database, crashes: 1 }),
+  ],
+  [
+    "database restored: an append, a taker that appends",
+    lanesShape([lane(0, 1, 0), lane(1, 1, 0)], { ...database, restores: 1 }),
+  ],
+  [
+    "database: two appends, a taker, all copies go back",
+    lanesShape([lane(0, 2, 0), lane(1, 0, 0)], { ...database, rewinds: 1 }),
+  ],
 ];
