@@ -7,33 +7,63 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
 import { unwrap } from "../base/failure.ts";
+import type { BiddingOptions } from "../bidding-demo/application.ts";
 import { demoCampaignsFile, loadCampaigns } from "../bidding-demo/campaign.ts";
+import type { GridIdentity } from "../grid/grid-directory.ts";
+import type { ApplicationSource } from "../processing-units/load-application.ts";
 import type { UnitDatabase } from "../processing-units/unit-database.ts";
-import type { UnitStatus } from "../processing-units/unit-status.ts";
-import { startUnit, type Unit } from "../processing-units/unit.ts";
+import { startUnit, type Unit, type UnitOptions } from "../processing-units/unit.ts";
 import { withPassword } from "./database-password.ts";
 import { urlsOf, type Settings } from "./settings.ts";
 
 const applicationModule = new URL("../bidding-demo/application.ts", import.meta.url).href;
 const keyBytes = 32;
 
+/** The store and the database of the settings; throws FailureError where they do not fit. */
+export function placesOf(settings: Settings): {
+  readonly store: string;
+  readonly database: string;
+} {
+  const { store, database } = urlsOf(settings);
+  return { store, database: unwrap(withPassword(database, settings.databasePasswordFile)) };
+}
+
+/**
+ * The application that bids, for a grid whose database is open. Throws FailureError where the
+ * campaigns are not right; reads them before it returns.
+ */
+export function biddingApplication(
+  settings: Settings,
+): (database: UnitDatabase, identity: GridIdentity) => Promise<ApplicationSource> {
+  const campaigns = unwrap(loadCampaigns(settings.campaigns ?? demoCampaignsFile));
+  const { store, database: address } = urlsOf(settings);
+  const keptNowhere = store === "memory:" && address === "none:";
+  const keyFile = keptNowhere ? null : join(settings.data, "notice-key");
+  return async (database, { partitions }) => {
+    const options: BiddingOptions = {
+      campaigns,
+      partitions,
+      noticeKey: await noticeKey(database, keyFile),
+      ...(settings.advertise === undefined ? {} : { advertise: settings.advertise }),
+    };
+    return { module: applicationModule, options };
+  };
+}
+
 /** Starts it; throws FailureError with one clear line where it cannot. */
 export async function startBidder(
   settings: Settings,
-  options: { readonly logFile: string | null; onStatus?(status: UnitStatus): void },
+  options: Pick<UnitOptions, "logFile" | "onStatus" | "onRebuilt">,
 ): Promise<Unit> {
-  const campaigns = unwrap(loadCampaigns(settings.campaigns ?? demoCampaignsFile));
-  const { store, database: address } = urlsOf(settings);
-  const database = unwrap(withPassword(address, settings.databasePasswordFile));
-  const keptNowhere = store === "memory:" && database === "none:";
+  const application = biddingApplication(settings);
   const started = await startUnit({
     ...options,
-    store,
-    database,
+    ...placesOf(settings),
     lanes: settings.lanes,
     host: settings.host,
     port: settings.port,
     partitions: settings.partitions ?? null,
+    rebuild: settings.rebuild,
     logLevel: settings.logLevel,
     release: packageJson.version,
     gridBytesMax: settings.gridBytesMax,
@@ -41,18 +71,7 @@ export async function startBidder(
       host: settings.peerHost,
       advertisedHost: settings.peerHost === "0.0.0.0" ? hostname() : settings.peerHost,
     },
-    application: async (opened, { partitions }) => {
-      const keyFile = keptNowhere ? null : join(settings.data, "notice-key");
-      return {
-        module: applicationModule,
-        options: {
-          campaigns,
-          partitions,
-          noticeKey: await noticeKey(opened, keyFile),
-          ...(settings.advertise === undefined ? {} : { advertise: settings.advertise }),
-        },
-      };
-    },
+    application,
   });
   return unwrap(started);
 }

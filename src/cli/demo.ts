@@ -16,6 +16,7 @@ import { demoBanner } from "./demo-banner.ts";
 import { startExchange } from "./demo-exchange.ts";
 import { backlogOf, demoSummary } from "./demo-summary.ts";
 import { killLanesOnSignal } from "./kill-lane.ts";
+import { rebuiltLines } from "./rebuild.ts";
 import type { Settings } from "./settings.ts";
 import { dollars, exchangeLine, StatusLine } from "./status-line.ts";
 import { onStopSignal } from "./stop-signals.ts";
@@ -43,6 +44,9 @@ export async function demo(settings: Settings): Promise<void> {
     logFile: join(settings.data, "orrery.log"),
     onStatus: (status) => {
       if (progress !== null) line.show(demoLine(progress, status));
+    },
+    onRebuilt: (report, spacesLost) => {
+      for (const text of rebuiltLines(report, spacesLost)) line.print(text);
     },
   });
   try {

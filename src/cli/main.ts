@@ -6,6 +6,7 @@ import { FailureError } from "../base/failure.ts";
 import packageJson from "../../package.json" with { type: "json" };
 import { demo } from "./demo.ts";
 import { exchange } from "./exchange.ts";
+import { rebuildCommand } from "./rebuild.ts";
 import { withSettings, type Settings } from "./settings.ts";
 import { simulate } from "./simulate.ts";
 import { unit } from "./unit.ts";
@@ -33,6 +34,7 @@ function program(): Command {
     "database",
     "databasePasswordFile",
     "partitions",
+    "rebuild",
     "campaigns",
     "requests",
     "seed",
@@ -51,6 +53,7 @@ function program(): Command {
     "database",
     "databasePasswordFile",
     "partitions",
+    "rebuild",
     "campaigns",
     "logLevel",
   ]).action((settings: Settings) => unit(settings));
@@ -63,6 +66,19 @@ function program(): Command {
     "data",
     "json",
   ]).action((settings: Settings) => exchange(settings));
+  withSettings(
+    root.command("rebuild").description("makes a grid anew from its database, all units stopped"),
+    [
+      "yes",
+      "partitions",
+      "data",
+      "store",
+      "database",
+      "databasePasswordFile",
+      "campaigns",
+      "logLevel",
+    ],
+  ).action((settings: Settings) => rebuildCommand(settings));
   withSettings(
     root
       .command("simulate")

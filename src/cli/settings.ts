@@ -9,6 +9,10 @@ import { limits } from "../base/limits.ts";
 const workloadNames = ["register", "transfer", "bidding"] as const;
 export type WorkloadName = (typeof workloadNames)[number];
 
+/** When a unit rebuilds a lost grid by itself. */
+const rebuildTimes = ["never", "after-clean-stop"] as const;
+export type RebuildWhen = (typeof rebuildTimes)[number];
+
 export interface Settings {
   readonly store?: string;
   readonly database?: string;
@@ -22,6 +26,8 @@ export interface Settings {
   readonly gridBytesMax: number;
   readonly partitions?: number;
   readonly campaigns?: string;
+  readonly rebuild: RebuildWhen;
+  readonly yes?: boolean;
   readonly targets: readonly string[];
   readonly seed: number;
   readonly seeds: number;
@@ -158,6 +164,16 @@ const options: Readonly<Record<SettingName, () => Option>> = {
       `partitions of a new grid, fixed for its life (default: ${String(limits.partitionsDefault)}; ` +
         "an existing grid keeps its number)",
     ).argParser(wholeNumber(1, limits.partitionsMax)),
+  rebuild: () =>
+    setting(
+      "REBUILD",
+      "--rebuild <when>",
+      "whether a grid whose store lost it is rebuilt from its database at the start, where the " +
+        "last unit was stopped in order",
+    )
+      .choices(rebuildTimes)
+      .default("never"),
+  yes: () => setting("YES", "--yes", "do it; without, it says what would be done"),
   campaigns: () =>
     setting("CAMPAIGNS", "--campaigns <file>", "campaigns, JSON (default: those of the demo)"),
   targets: () =>

@@ -3,6 +3,7 @@
 import { systemClock } from "../base/clock.ts";
 import { startBidder } from "./bidder.ts";
 import { killLanesOnSignal } from "./kill-lane.ts";
+import { rebuiltLines } from "./rebuild.ts";
 import type { Settings } from "./settings.ts";
 import { onStopSignal } from "./stop-signals.ts";
 
@@ -11,7 +12,12 @@ export async function unit(settings: Settings): Promise<void> {
   const stopped = new Promise<void>((resolve) => {
     onStopSignal(systemClock, resolve);
   });
-  const running = await startBidder(settings, { logFile: null });
+  const running = await startBidder(settings, {
+    logFile: null,
+    onRebuilt: (report, spacesLost) => {
+      for (const line of rebuiltLines(report, spacesLost)) process.stdout.write(`${line}\n`);
+    },
+  });
   killLanesOnSignal(running, settings.lanes); // before anybody is told that it serves
   process.stdout.write(`serving http://${settings.host}:${String(running.port)}\n`);
   await stopped;

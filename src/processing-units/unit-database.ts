@@ -77,6 +77,11 @@ export class UnitDatabase {
     }
   }
 
+  /** The grid that the database belongs to; null where it never met one. */
+  knownGrid(): Promise<Outcome<GridIdentity | null>> {
+    return this.#open === null ? Promise.resolve(ok(null)) : this.#open.knownGrid();
+  }
+
   /** G1: the store is empty; only the database can say that there was nothing before. */
   async allowsNewGrid(): Promise<Outcome<null>> {
     if (this.#open === null) return ok(null);

@@ -18,7 +18,9 @@ import { gridSecret, openGrid, type GridIdentity } from "../grid/grid-directory.
 import type { Store } from "../grid/store.ts";
 import { openStore, parseStoreUrl } from "../grid/stores/open-store.ts";
 import { serveStore } from "../grid/stores/port-store.ts";
+import type { RebuildReport } from "../grid/rebuild-ports.ts";
 import { Acceptor } from "./acceptor.ts";
+import { openComplete, rebuildSource } from "./grid-rebuild.ts";
 import { openLog } from "./lane-log.ts";
 import { LanePool, type TransferredTask } from "./lane-pool.ts";
 import type { PeerSetting } from "./lane-protocol.ts";
@@ -51,6 +53,13 @@ export interface UnitOptions {
     database: UnitDatabase,
     identity: GridIdentity,
   ) => Promise<ApplicationSource>;
+  /**
+   * What to do where the store has lost the grid and the database has it: `after-clean-stop`:
+   * rebuild it from there if the database says that it is complete. Never, where left out.
+   */
+  readonly rebuild?: "never" | "after-clean-stop";
+  /** It was rebuilt; spaces that lay in the grid only are empty. */
+  readonly onRebuilt?: (report: RebuildReport, spacesLost: readonly string[]) => void;
   /** About once a second. */
   readonly onStatus?: (status: UnitStatus) => void;
 }
@@ -170,13 +179,7 @@ async function start(options: UnitOptions, acquired: Acquired): Promise<Outcome<
   if (!connected.ok) return connected;
   const database = connected.value;
   acquired.add(() => database.close());
-  const grid = await openGrid({
-    ...system,
-    store,
-    partitions: options.partitions,
-    partitionsDefault: limits.partitionsDefault,
-    mayCreate: () => database.allowsNewGrid(),
-  });
+  const grid = await openOrRebuild(options, store, database, log);
   if (!grid.ok) return grid;
   // Twice: the application may need a secret of the database, and the tables are the application's.
   const adopted = await database.adopt(grid.value, []);
@@ -213,6 +216,40 @@ async function start(options: UnitOptions, acquired: Acquired): Promise<Outcome<
   unit.refreshStatus(); // every lane knows that the unit is ready before anybody can ask it
   log.info({ port: unit.port, ...grid.value, lanes: options.lanes }, "unit serves");
   return ok(unit);
+}
+
+/** The grid in the store, perhaps rebuilt from the database. */
+async function openOrRebuild(
+  options: UnitOptions,
+  store: Store,
+  database: UnitDatabase,
+  log: Logger,
+): Promise<Outcome<GridIdentity>> {
+  const open = () =>
+    openGrid({
+      ...system,
+      store,
+      partitions: options.partitions,
+      partitionsDefault: limits.partitionsDefault,
+      mayCreate: () => database.allowsNewGrid(),
+    });
+  const opened = await open();
+  if (opened.ok || opened.failure.code !== "GRID_LOST") return opened;
+  if (options.rebuild !== "after-clean-stop" || database.address === null) return opened;
+  const source = await rebuildSource(database, (known) => options.application(database, known));
+  if (!source.ok) return source;
+  return openComplete({
+    store,
+    source: source.value,
+    open,
+    progress: (progress) => {
+      log.info(progress, "the grid is rebuilt from the database");
+    },
+    rebuilt: (report) => {
+      log.warn(report, "the grid was rebuilt from the database");
+      options.onRebuilt?.(report, source.value.spacesLost);
+    },
+  });
 }
 
 /** The store stays in this thread, whatever becomes of a lane's (docs/decisions/0002). */

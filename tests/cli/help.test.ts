@@ -16,7 +16,7 @@ function withoutMachine(help: string): string {
   );
 }
 
-test.for([["orrery"], ["demo"], ["unit"], ["exchange"], ["simulate"]])(
+test.for([["orrery"], ["demo"], ["unit"], ["exchange"], ["rebuild"], ["simulate"]])(
   "the help of %s is the one that is written down",
   async ([command = ""]) => {
     const args = command === "orrery" ? ["--help"] : [command, "--help"];
