@@ -64,6 +64,7 @@ export const failureKinds = {
   DATABASE_FENCED: "terminal",
   DATABASE_START: "terminal",
   ROW_REFUSED: "terminal",
+  DEAD_LETTERS_FULL: "retryable",
   // Start
   CONFIG_INVALID: "terminal",
   ADDRESS_IN_USE: "terminal",

@@ -1,7 +1,8 @@
 // Breaker: how long to leave a database alone that does not do what it is asked.
 // Owns: the three states, the pauses, their jitter. Does not own: timers, what is tried (pump.ts).
 // A pure state machine over a seeded random: it replays.
-// While it is open nothing is asked; then one small call decides for all.
+// Invariants (docs/invariants.md):
+//   D11. While it is open nothing is asked; then one small call decides for all.
 import { limits } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
 

@@ -1,9 +1,16 @@
 // Pump batch: the records of many partitions that go to the database in one transaction.
-// Owns: how much goes into one. Does not own: when it is written and what becomes of it (pump.ts).
+// Owns: how much goes into one, and which changes become dead letters instead of rows.
+// Does not own: when it is written and what becomes of it (pump.ts), what is refused
+// (refusal-search.ts).
+// Invariants (docs/invariants.md):
+//   D12. A change of a parked key is never a row.
 import { limits } from "../base/limits.ts";
+import type { ChainedRecord } from "../grid/partition-log.ts";
 import type { Timers } from "../base/timers.ts";
+import type { BatchSize } from "./batch-size.ts";
+import type { DeadLetter, ProgressStep, PumpTransaction } from "./database.ts";
 import type { PumpedPartition } from "./pumped-partition.ts";
-import { changesIn, RowBatch, type TablesBySpace } from "./rows.ts";
+import { changesOf, RowBatch, type TablesBySpace } from "./rows.ts";
 
 /** One partition's part of a transaction: the records after `before` up to `seq`. */
 export interface BatchPart {
@@ -12,85 +19,136 @@ export interface BatchPart {
   readonly seq: number;
   /** Checksum of record `seq`. */
   readonly chain: Buffer;
+  /** Record `seq` is a final release. */
+  readonly complete: boolean;
 }
 
 export interface Batch {
   /** Sorted by partition. */
   readonly parts: readonly BatchPart[];
   readonly rows: RowBatch;
-  /** Not worth waiting to make it larger. */
-  readonly isLarge: boolean;
+  readonly letters: readonly DeadLetter[];
+  readonly records: number;
+  readonly bytes: number;
+}
+
+export interface BatchOptions {
+  readonly tables: TablesBySpace;
+  readonly timers: Timers;
+  readonly size: BatchSize;
+}
+
+function isFinal({ record }: ChainedRecord): boolean {
+  return record.body.type === "release" && record.body.final === true;
 }
 
 class Former {
-  readonly rows: RowBatch;
+  readonly rows = new RowBatch();
   readonly parts: BatchPart[] = [];
-  readonly #timers: Timers;
-  #records = 0;
-  #bytes = 0;
+  readonly letters: DeadLetter[] = [];
+  readonly #options: BatchOptions;
+  records = 0;
+  bytes = 0;
   #changesInTick = 0;
 
-  constructor(tables: TablesBySpace, timers: Timers) {
-    this.rows = new RowBatch(tables);
-    this.#timers = timers;
-  }
-
-  get isLarge(): boolean {
-    return (
-      this.#records >= limits.pumpTransactionRecordsMax / 4 ||
-      this.#bytes >= limits.pumpTransactionBytesMax / 4
-    );
+  constructor(options: BatchOptions) {
+    this.#options = options;
   }
 
   #hasRoomFor(bytes: number): boolean {
-    if (this.#records === 0) return true; // any record goes, be it alone
-    return (
-      this.#records < limits.pumpTransactionRecordsMax &&
-      this.#bytes + bytes <= limits.pumpTransactionBytesMax
-    );
+    if (this.records === 0) return true; // any record goes, be it alone
+    const { size } = this.#options;
+    return this.records < size.records && this.bytes + bytes <= size.bytes;
   }
 
   /** Takes what the partition holds, as far as there is room. */
   async take(partition: PumpedPartition): Promise<void> {
     const before = partition.formedTo;
-    let seq = before;
-    let chain: Buffer | null = null;
+    const { recordsMax } = partition.search ?? { recordsMax: Infinity };
+    let last: ChainedRecord | null = null;
+    let taken = 0;
     for (let held = partition.peek(); held !== null; held = partition.peek()) {
-      if (!this.#hasRoomFor(held.bytes)) break;
-      const { record, checksum } = held.chained;
-      this.rows.add(record);
+      if (taken >= recordsMax || !this.#hasRoomFor(held.bytes)) break;
+      if (!this.#add(partition, held.chained)) break;
       partition.form();
-      seq = record.position;
-      chain = checksum;
-      this.#records++;
-      this.#bytes += held.bytes;
-      this.#changesInTick += changesIn(record);
+      last = held.chained;
+      taken++;
+      this.records++;
+      this.bytes += held.bytes;
       if (this.#changesInTick >= limits.pumpSliceChanges) await this.#letOthersRun();
     }
-    if (chain !== null) this.parts.push({ partition, before, seq, chain });
+    if (last === null) return;
+    const { record, checksum: chain } = last;
+    const complete = isFinal(last);
+    this.parts.push({ partition, before, seq: record.position, chain, complete });
+  }
+
+  /** The record's changes, as rows or letters. False where there may be no more letters. */
+  #add(partition: PumpedPartition, { record }: ChainedRecord): boolean {
+    const { tables } = this.#options;
+    const { position } = record;
+    const { parked, search, number } = partition;
+    const verdict = search?.verdict?.position === position ? search.verdict.reasons : null;
+    const changes = changesOf(record);
+    const isFull = parked.countWithFormed >= limits.deadLettersMax;
+    const isLetter = (space: string, key: string, index: number): boolean => {
+      return tables.has(space) && (verdict?.has(index) === true || parked.has(space, key));
+    };
+    if (isFull && changes.some(({ space, key }, index) => isLetter(space, key, index))) {
+      partition.isBlocked = true;
+      return false;
+    }
+    for (const [index, { space, key, value }] of changes.entries()) {
+      const table = tables.get(space);
+      if (table === undefined) continue; // a space that lives in the grid only
+      if (isLetter(space, key, index)) {
+        const reason = parked.has(space, key) ? null : (verdict?.get(index) ?? null);
+        const letter = { partition: number, position, change: index, space, key, value, reason };
+        parked.form(letter);
+        this.letters.push(letter);
+      } else this.rows.add(table, key, value);
+    }
+    this.#changesInTick += changes.length;
+    return true;
   }
 
   #letOthersRun(): Promise<void> {
     this.#changesInTick = 0;
-    return new Promise((resolve) => this.#timers.endOfTick(resolve));
+    return new Promise((resolve) => this.#options.timers.endOfTick(resolve));
   }
 }
 
 /**
- * A batch of what the partitions hold, those first in the list first; null where they hold
- * nothing. A partition marked `alone` gets a batch of its own.
+ * A batch of what the partitions hold, those first in the list first; null where nothing may go.
+ * A partition whose refusal is looked into alone gets a batch of its own, where `aloneFirst`, or
+ * nobody else has anything.
  */
 export async function formBatch(
   partitions: readonly PumpedPartition[],
-  tables: TablesBySpace,
-  timers: Timers,
+  aloneFirst: boolean,
+  options: BatchOptions,
 ): Promise<Batch | null> {
-  const ready = partitions.filter((one) => one.phase === "pump" && one.peek() !== null);
-  const alone = ready.find((one) => one.alone);
-  const former = new Former(tables, timers);
-  for (const partition of alone === undefined ? ready : [alone]) await former.take(partition);
-  const { parts, rows, isLarge } = former;
+  const ready = partitions.filter(({ isReady }) => isReady);
+  const alone = ready.find(({ search }) => search?.isAlone === true);
+  const others = ready.filter(({ search }) => search?.isAlone !== true);
+  const isAlone = alone !== undefined && (aloneFirst || others.length === 0);
+  const former = new Former(options);
+  for (const partition of isAlone ? [alone] : others) await former.take(partition);
+  const { parts, rows, letters, records, bytes } = former;
   if (parts.length === 0) return null;
   parts.sort((a, b) => a.partition.number - b.partition.number);
-  return { parts, rows, isLarge };
+  return { parts, rows, letters, records, bytes };
+}
+
+/** One partition's step, on the row as it is known. */
+export function stepOf(part: BatchPart): ProgressStep {
+  const { partition, before, seq, chain, complete } = part;
+  const { number, source, parked } = partition;
+  const { epoch } = source;
+  return { partition: number, epoch, before, seq, chain, letters: parked.version, complete };
+}
+
+export function transactionOf(batch: Batch, generation: number): PumpTransaction {
+  const { parts, rows, letters } = batch;
+  return { generation, steps: parts.map(stepOf), rows: rows.toTables(), letters };
 }

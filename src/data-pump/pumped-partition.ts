@@ -4,12 +4,14 @@
 // Invariants (docs/invariants.md):
 //   D3. Records are handed on in order, without a gap, and only along the chain of checksums.
 //   D6. A record that is not held is read from the log again; none is left out.
-import { assert, must } from "../base/assert.ts";
+import { must } from "../base/assert.ts";
 import { failure, type Failure, type Outcome } from "../base/failure.ts";
 import type { ChainedRecord } from "../grid/partition-log.ts";
 import { entriesOf } from "../grid/log-record.ts";
 import { changeBytes } from "../grid/value-bytes.ts";
+import { ParkedKeys } from "./parked-keys.ts";
 import type { OwnerFacts } from "./progress-rules.ts";
+import type { RefusalSearch } from "./refusal-search.ts";
 
 /** A partition's log, as far as the pump needs it. */
 export interface PumpSource {
@@ -47,10 +49,11 @@ export class PumpedPartition {
   lookedAtMs = 0;
   /** When it was attached. */
   sinceMs = 0;
-  /** As the row said when it was last read, and what was written since. */
-  deadLetters = 0;
-  /** Its rows go in transactions of their own, to find whose content is refused. */
-  alone = false;
+  readonly parked = new ParkedKeys();
+  /** Its content was refused: what is to be found out; null: nothing. */
+  search: RefusalSearch | null = null;
+  /** It has all the dead letters that it may have: nothing is written until some are gone. */
+  isBlocked = false;
   /** From here on records that the row needs were not found in the log; null: none missed. */
   missedFrom: number | null = null;
   /** Who waits for the row to be read from now on, and by the read that is under way. */
@@ -63,6 +66,7 @@ export class PumpedPartition {
   /** Records after `written`, in order: those formed into batches first. */
   #held: HeldRecord[] = [];
   #formed = 0;
+  #formedBytes = 0;
   #heldChain: Buffer | null = null;
 
   constructor(source: PumpSource, generation: number) {
@@ -142,15 +146,35 @@ export class PumpedPartition {
     return null;
   }
 
+  /** What is held and in no batch yet. */
+  get unformed(): { readonly records: number; readonly bytes: number } {
+    const records = this.#held.length - this.#formed;
+    return { records, bytes: this.heldBytes - this.#formedBytes };
+  }
+
   /** The next record for a batch, with its size; null where none is held. */
   peek(): HeldRecord | null {
     return this.#held[this.#formed] ?? null;
   }
 
+  /** True where its next record may go in a transaction now. */
+  get isReady(): boolean {
+    if (this.phase !== "pump" || this.isBlocked || this.peek() === null) return false;
+    if (this.search === null) return true;
+    return this.#formed === 0 && !this.isSuspect; // step by step, until it is found
+  }
+
+  /** True where the changes of its next record are to be tried first. */
+  get isSuspect(): boolean {
+    const { search } = this;
+    return this.phase === "pump" && search?.isOne === true && search.verdict === null;
+  }
+
   /** The record that `peek` gave is part of a batch. */
   form(): void {
-    assert(this.#formed < this.#held.length, "only a held record is formed");
+    const held = must(this.#held[this.#formed], "only a held record is formed");
     this.#formed++;
+    this.#formedBytes += held.bytes;
   }
 
   /** Somebody waits for the row to be read again. */
@@ -187,6 +211,8 @@ export class PumpedPartition {
   /** Forgets the batches under way: their records are formed again. */
   unform(): void {
     this.#formed = 0;
+    this.#formedBytes = 0;
+    this.parked.unform();
   }
 
   /**
@@ -200,9 +226,10 @@ export class PumpedPartition {
     if (contiguous) {
       for (const { bytes, atMs } of this.#held.splice(0, done)) {
         this.heldBytes -= bytes;
+        if (this.#formed > 0) this.#formedBytes -= bytes;
+        this.#formed = Math.max(0, this.#formed - 1);
         left(atMs);
       }
-      this.#formed = Math.max(0, this.#formed - done);
     } else {
       // Beyond what is held, or back behind it (the database was restored): begin anew there.
       this.release();
@@ -222,7 +249,7 @@ export class PumpedPartition {
   /** Forgets all records. */
   release(): void {
     this.#held = [];
-    this.#formed = 0;
+    this.unform();
     this.heldBytes = 0;
   }
 }

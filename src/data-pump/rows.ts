@@ -1,17 +1,47 @@
 // Rows: the changes of many records as rows per table, writes to one key coalesced.
-// Owns: which change of a key counts (the last). Does not own: SQL (statements.ts).
-import { entriesOf, type LogRecord, type Value } from "../grid/log-record.ts";
+// Owns: which change of a key counts (the last). Does not own: SQL (statements.ts), which changes
+// become dead letters instead (pump-batch.ts).
+import { entriesOf, type Change, type LogRecord, type Value } from "../grid/log-record.ts";
 import type { TableRows } from "./database.ts";
 import type { Table } from "./table.ts";
 
 /** Tables by the name of the space that they belong to. */
 export type TablesBySpace = ReadonlyMap<string, Table>;
 
-/** The changes that a record journals; a checkpoint's delta repeats what earlier records had. */
-export function changesIn({ body }: LogRecord): number {
-  let count = 0;
-  for (const entry of entriesOf(body)) count += entry.changes.length;
-  return count;
+/** The changes that a record journals, in order; a checkpoint's delta repeats earlier ones. */
+export function changesOf({ body }: LogRecord): Change[] {
+  return entriesOf(body).flatMap((entry) => entry.changes);
+}
+
+export class RowBatch {
+  readonly #rows = new Map<Table, Map<string, Value>>();
+  readonly #appends = new Map<Table, (readonly [key: string, value: Value])[]>();
+
+  /** Adds a change, over those before it. */
+  add(table: Table, key: string, value: Value): void {
+    if (table.kind !== "append") {
+      entryOf(this.#rows, table, () => new Map<string, Value>()).set(key, value);
+    } else if (value !== null) {
+      entryOf(this.#appends, table, () => []).push([key, value]); // a delete has nothing to undo
+    }
+  }
+
+  /** One entry per table that has changes; null values are deletes. */
+  toTables(): TableRows[] {
+    const tables: TableRows[] = [...this.#rows].map(([table, rows]) => {
+      const upserts: [string, Value][] = [];
+      const deletes: string[] = [];
+      for (const [key, value] of rows) {
+        if (value === null) deletes.push(key);
+        else upserts.push([key, value]);
+      }
+      return { table, upserts, deletes, appends: [] };
+    });
+    for (const [table, appends] of this.#appends) {
+      tables.push({ table, upserts: [], deletes: [], appends });
+    }
+    return tables;
+  }
 }
 
 /** Rows that a transaction writes. */
@@ -23,43 +53,8 @@ export function countRows(tables: readonly TableRows[]): number {
   return count;
 }
 
-export class RowBatch {
-  readonly #tables: TablesBySpace;
-  readonly #rows = new Map<Table, Map<string, Value>>();
-
-  constructor(tables: TablesBySpace) {
-    this.#tables = tables;
-  }
-
-  /** Adds a record's changes, over those of the records before it. */
-  add({ body }: LogRecord): void {
-    for (const entry of entriesOf(body)) {
-      for (const change of entry.changes) {
-        const table = this.#tables.get(change.space);
-        if (table === undefined) continue; // a space that lives in the grid only
-        this.#rowsOf(table).set(change.key, change.value);
-      }
-    }
-  }
-
-  /** One entry per table that has changes; null values are deletes. */
-  toTables(): TableRows[] {
-    return [...this.#rows].map(([table, rows]) => {
-      const upserts: [string, Value][] = [];
-      const deletes: string[] = [];
-      for (const [key, value] of rows) {
-        if (value === null) deletes.push(key);
-        else upserts.push([key, value]);
-      }
-      return { table, upserts, deletes, appends: [] };
-    });
-  }
-
-  #rowsOf(table: Table): Map<string, Value> {
-    const known = this.#rows.get(table);
-    if (known !== undefined) return known;
-    const rows = new Map<string, Value>();
-    this.#rows.set(table, rows);
-    return rows;
-  }
+function entryOf<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  const known = map.get(key) ?? make();
+  map.set(key, known);
+  return known;
 }

@@ -12,6 +12,7 @@ import type {
   TableRows,
   WriteResult,
 } from "../data-pump/database.ts";
+import { RowBatch, type TablesBySpace } from "../data-pump/rows.ts";
 import type { Value } from "../grid/log-record.ts";
 
 /** A row without what follows from the dead letters. */
@@ -95,6 +96,29 @@ export class DatabaseServer {
     return this.#state.tables.get(name) ?? new Map<string, Value>();
   }
 
+  /** As an operator does it: all letters of a key go to the tables, in order. */
+  retryLetters(partition: number, space: string, key: string, tables: TablesBySpace): boolean {
+    const isOne = (letter: DeadLetter): boolean =>
+      letter.partition === partition && letter.space === space && letter.key === key;
+    const rows = new RowBatch();
+    const table = tables.get(space);
+    if (table === undefined) return false;
+    const letters = this.#state.letters.filter(isOne);
+    for (const { value } of letters) rows.add(table, key, value);
+    const written = rows.toTables();
+    if (letters.length === 0 || this.#refusal(written) !== null) return false;
+    this.#write(written);
+    this.#state.letters = this.#state.letters.filter((letter) => !isOne(letter));
+    this.#raise(partition);
+    return true;
+  }
+
+  /** As an operator does it: that letter never happens. */
+  dropLetter(dropped: DeadLetter): void {
+    this.#state.letters = this.#state.letters.filter((letter) => letter !== dropped);
+    this.#raise(dropped.partition);
+  }
+
   /** The rows of a table of kind "append", in order. */
   appended(name: string): readonly AppendedRow[] {
     return this.#state.appended.get(name) ?? [];
@@ -155,15 +179,24 @@ export class DatabaseServer {
     return null;
   }
 
-  #apply(transaction: PumpTransaction): void {
-    const { generation } = transaction;
-    for (const step of transaction.steps) this.setRow({ ...step, generation });
-    for (const { table, upserts, deletes, appends } of transaction.rows) {
+  #raise(partition: number): void {
+    const row = this.row(partition);
+    if (row !== undefined) this.setRow({ ...row, letters: row.letters + 1 });
+  }
+
+  #write(tables: readonly TableRows[]): void {
+    for (const { table, upserts, deletes, appends } of tables) {
       const rows = entryOf(this.#state.tables, table.name, () => new Map<string, Value>());
       for (const [key, value] of upserts) rows.set(key, value);
       for (const key of deletes) rows.delete(key);
       entryOf(this.#state.appended, table.name, () => []).push(...appends);
     }
+  }
+
+  #apply(transaction: PumpTransaction): void {
+    const { generation } = transaction;
+    for (const step of transaction.steps) this.setRow({ ...step, generation });
+    this.#write(transaction.rows);
     this.#state.letters.push(...transaction.letters);
     this.#transactions++;
     this.onWritten(transaction);

@@ -114,7 +114,7 @@ async function rowsIn(url: string): Promise<Map<string, unknown>> {
 }
 
 function foldOf(logs: readonly MemoryLog[]): Map<string, unknown> {
-  return new Map(logs.flatMap((log) => [...log.fold(log.tail)]));
+  return new Map(logs.flatMap((log) => [...log.fold(log.tail, []).items]));
 }
 
 async function expectAllWritten(owner: Lane, url: string, logs: MemoryLog[]): Promise<void> {

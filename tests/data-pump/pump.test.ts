@@ -253,30 +253,185 @@ test("a log that cannot be read for a while is read again", async () => {
   expect(world.differences()).toEqual([]);
 });
 
-test("D7: refused content halts the partition it is in, and only that one", async () => {
+/** A constraint that somebody made: no item may count 13. */
+function refuseThirteen(world: PumpWorld): void {
+  world.server.refuses = (_table, _key, value) => {
+    return JSON.stringify(value) === '{"count":13}';
+  };
+}
+
+test("D13: what is refused by itself becomes a letter, what follows it too, nothing else", async () => {
   const world = new PumpWorld(3);
-  const isBad = (rows: readonly { upserts: readonly (readonly [string, unknown])[] }[]) =>
-    rows.some(({ upserts }) => upserts.some(([key]) => key === "bad"));
-  const lane = world.lane({
-    fault: (_call, transaction) =>
-      transaction !== null && isBad(transaction.rows) ? "refused" : "none",
-  });
+  refuseThirteen(world);
+  const lane = world.lane();
   for (const log of world.logs) {
     const epoch = log.claim();
     lane.pump.attach(log.source(epoch));
-    world.put(lane, log, epoch, [item(log.partition === 1 ? "bad" : `p${log.partition}`, 1)]);
+    for (let count = 0; count < 40; count++) {
+      const bad = log.partition === 1 && count === 17 ? [item("bad", 13), item("fine", 2)] : [];
+      world.put(lane, log, epoch, [item(`p${log.partition}.${count}`, 1), ...bad]);
+    }
   }
-  await world.pass(1000);
-  expect([...lane.halted.keys()]).toEqual([1]);
-  expect(lane.halted.get(1)?.code).toBe("ROW_REFUSED");
-  for (const log of [world.logs[0], world.logs[2]]) {
-    expect(world.server.row(log?.partition ?? -1)?.seq).toBe(2);
+  expect(await world.drain(lane)).toBe(true);
+  const [, log] = world.logs as [MemoryLog, MemoryLog];
+  world.put(lane, log, 1, [item("bad", 14), item("bad", null)]);
+  expect(await world.drain(lane)).toBe(true);
+  expect(world.differences()).toEqual([]);
+  expect(world.server.letters(1)).toMatchObject([
+    {
+      position: 19,
+      change: 1,
+      key: "bad",
+      value: { count: 13 },
+      reason: "row items/bad is refused",
+    },
+    { position: 42, change: 0, key: "bad", value: { count: 14 }, reason: null },
+    { position: 42, change: 1, key: "bad", value: null, reason: null },
+  ]);
+  expect(world.server.table("items").get("fine")).toEqual({ count: 2 });
+  expect(lane.lettered).toEqual(["1:19", "1:42", "1:42"]);
+  expect(lane.pump.hasDeadLetters(1)).toBe(true);
+  expect(lane.pump.status()).toMatchObject({ deadLetters: 3, problem: null, backlogRecords: 0 });
+  expect(codes(lane)).toEqual([]);
+});
+
+test("D13: a record of many changes is searched by halves, and a repeat that helps is enough", async () => {
+  const { world, lane, log, epoch } = owned();
+  refuseThirteen(world);
+  const many = Array.from({ length: 500 }, (_, index) => item(`m${index}`, index % 250));
+  world.put(lane, log, epoch, many);
+  expect(await world.drain(lane)).toBe(true);
+  expect(world.server.letters(0).map(({ key }) => key)).toEqual(["m13", "m263"]);
+  expect(lane.database.calls.filter((call) => call === "rehearse").length).toBeLessThan(50);
+  expect(world.differences()).toEqual([]);
+  let refusals = 1;
+  world.server.refuses = () => refusals-- > 0;
+  world.put(lane, log, epoch, [item("once", 1)]);
+  expect(await world.drain(lane)).toBe(true);
+  expect(world.server.letters(0).length).toBe(2);
+});
+
+test("D12: a new owner, and one whose row was changed by an operator, know what is parked", async () => {
+  const { world, lane, log, epoch } = owned();
+  refuseThirteen(world);
+  world.put(lane, log, epoch, [item("bad", 13)]);
+  await world.drain(lane);
+  lane.pump.detach(0);
+  const next = world.lane();
+  const claim = log.claim();
+  next.pump.attach(log.source(claim));
+  world.put(next, log, claim, [item("bad", 14)]);
+  expect(await world.drain(next)).toBe(true);
+  expect(world.server.letters(0).length).toBe(2);
+  expect(world.differences()).toEqual([]);
+  world.server.refuses = () => false;
+  world.server.retryLetters(0, "items", "bad", world.tables);
+  world.put(next, log, claim, [item("bad", 15)]);
+  expect(await world.drain(next)).toBe(true);
+  expect(world.server.letters(0)).toEqual([]);
+  expect(world.server.table("items").get("bad")).toEqual({ count: 15 });
+});
+
+test("D13: with all the letters that it may have a partition stops, and goes on when some go", async () => {
+  const world = new PumpWorld(2);
+  world.server.refuses = (_table, key) => key.startsWith("bad");
+  const lane = world.lane();
+  const [log, other] = world.logs as [MemoryLog, MemoryLog];
+  const [epoch, otherEpoch] = [log.claim(), other.claim()];
+  lane.pump.attach(log.source(epoch));
+  lane.pump.attach(other.source(otherEpoch));
+  const bad = Array.from({ length: 50 }, () => item("bad", 1));
+  for (let count = 0; count < limits.deadLettersMax / 50; count++) {
+    world.put(lane, log, epoch, bad);
   }
-  for (const log of world.logs) world.put(lane, log, 1, [item(`q${log.partition}`, 1)]);
-  await world.pass(1000);
-  expect(world.server.row(1)?.seq).toBe(0);
-  expect(world.server.row(2)?.seq).toBe(3);
-  expect(await world.drain(lane)).toBe(false);
+  expect(await world.drain(lane)).toBe(true);
+  world.put(lane, log, epoch, [item("bad", 2)]);
+  world.put(lane, other, otherEpoch, [item("other", 2)]);
+  expect(await world.drain(lane, 5000)).toBe(false);
+  expect(lane.pump.problem?.code).toBe("DEAD_LETTERS_FULL");
+  expect(world.server.row(1)?.seq).toBe(other.tail);
+  expect(world.server.row(0)?.seq).toBe(log.tail - 1);
+  world.server.refuses = () => false;
+  world.server.retryLetters(0, "items", "bad", world.tables);
+  await world.pass(2 * limits.pumpIdleCheckMs);
+  expect(world.server.row(0)?.seq).toBe(log.tail);
+  expect(lane.pump.problem).toBeNull();
+});
+
+test("an append-only table gets a row for each change, in order, none twice", async () => {
+  const { world, lane, log, epoch } = owned((write) => (write % 3 === 0 ? "applied" : "none"));
+  for (let count = 0; count < 30; count++) {
+    const append = { space: "events", key: `e${String(count % 2)}`, value: { count } };
+    world.put(lane, log, epoch, [append, { ...append, value: { count: count + 0.5 } }]);
+    await world.pass(3);
+  }
+  expect(await world.drain(lane)).toBe(true);
+  const found = world.server.appended("events").map(([, value]) => value);
+  expect(found).toEqual(Array.from({ length: 60 }, (_, index) => ({ count: index / 2 })));
+});
+
+test("D14: what is large goes behind what is under way, at most two at once, in order", async () => {
+  const world = new PumpWorld();
+  const [log] = world.logs as [MemoryLog];
+  const lane = world.lane({ delayMs: () => 60 });
+  const epoch = log.claim();
+  lane.pump.attach(log.source(epoch));
+  for (let count = 0; count < 20_000; count++) world.put(lane, log, epoch, [item("k", count)]);
+  expect(await world.drain(lane)).toBe(true);
+  expect(lane.database.mostUnderWay).toBe(limits.pumpTransactionsInFlight);
+  expect(world.differences()).toEqual([]);
+  const { transactions, syncTime } = lane.pump.status();
+  expect(transactions).toBeLessThan(60);
+  expect(syncTime.count).toBe(20_001);
+});
+
+test("a transaction carries what the database takes within its time", async () => {
+  const sizes: number[] = [];
+  for (const perRowMs of [0.01, 10]) {
+    const world = new PumpWorld();
+    const [log] = world.logs as [MemoryLog];
+    let rows = 0;
+    const lane = world.lane({
+      fault: (_call, transaction) => {
+        rows = transaction?.rows[0]?.upserts.length ?? 0;
+        return "none";
+      },
+      delayMs: () => 1 + rows * perRowMs,
+    });
+    const epoch = log.claim();
+    lane.pump.attach(log.source(epoch));
+    for (let count = 0; count < 10_000; count++) {
+      world.put(lane, log, epoch, [item(`k${String(count)}`, count)]);
+    }
+    expect(await world.drain(lane, 600_000)).toBe(true);
+    sizes.push(10_000 / lane.pump.status().transactions);
+  }
+  const [fast = 0, slow = 0] = sizes;
+  expect(fast).toBeGreaterThan(500);
+  expect(slow).toBeLessThan(100);
+});
+
+test("a backlog is counted in records, bytes and age, has limits, and its room lasts so long", async () => {
+  const world = new PumpWorld();
+  const [log] = world.logs as [MemoryLog];
+  const lane = world.lane({ fault: () => "away" });
+  const epoch = log.claim();
+  lane.pump.attach(log.source(epoch));
+  const bytes = limits.backlogBytesMax / 100;
+  for (let second = 0; second < 10; second++) {
+    for (let count = 0; count < 5; count++) world.put(lane, log, epoch, [item("a", 1)], bytes);
+    lane.pump.status();
+    await world.pass(1000);
+  }
+  const status = lane.pump.status();
+  expect(status).toMatchObject({ backlogRecords: 51, breaker: "open" });
+  expect(status.backlogBytes).toBeCloseTo(50 * bytes, -3);
+  expect(status.oldestUnwrittenMs).toBe(10_000);
+  expect(status.room.msLeft).toBeGreaterThan(9000);
+  expect(status.room.msLeft).toBeLessThan(13_000);
+  expect(lane.pump.isFull(0)).toBe(false);
+  for (let count = 0; count < 50; count++) world.put(lane, log, epoch, [item("a", 1)], bytes);
+  expect(lane.pump.isFull(0)).toBe(true);
 });
 
 test("a drain gives up at its deadline, and says so", async () => {

@@ -30,6 +30,9 @@ export interface MemoryDatabaseOptions {
 /** One lane's connection to a server in memory. */
 export class MemoryDatabase implements Database {
   readonly calls: CallName[] = [];
+  underWay = 0;
+  mostUnderWay = 0;
+  #last: Promise<void> = Promise.resolve();
   readonly #options: MemoryDatabaseOptions;
 
   constructor(options: MemoryDatabaseOptions) {
@@ -92,7 +95,13 @@ export class MemoryDatabase implements Database {
   async #begin(name: CallName, transaction: PumpTransaction | null): Promise<Fault> {
     this.calls.push(name);
     const fault = this.#options.fault?.(name, transaction) ?? "none";
-    await delay(this.#options.timers, this.#delayMs());
+    // One connection: calls take effect in the order in which they were made.
+    const turn = this.#last.then(() => delay(this.#options.timers, this.#delayMs()));
+    this.#last = turn;
+    this.underWay++;
+    this.mostUnderWay = Math.max(this.mostUnderWay, this.underWay);
+    await turn;
+    this.underWay--;
     return fault;
   }
 

@@ -2,8 +2,9 @@
 // database in memory, and the comparison of what it holds with the fold of the logs.
 import { ok, failed, type Failure, type Outcome } from "../../src/base/failure.ts";
 import { seededRandom } from "../../src/base/random.ts";
-import type { Database } from "../../src/data-pump/database.ts";
+import type { Database, DeadLetter } from "../../src/data-pump/database.ts";
 import { Pump, type PumpSource } from "../../src/data-pump/pump.ts";
+import { changesOf } from "../../src/data-pump/rows.ts";
 import type { Table } from "../../src/data-pump/table.ts";
 import type { GridIdentity } from "../../src/grid/grid-directory.ts";
 import { checksum, encodeRecord, type Change, type RecordBody } from "../../src/grid/log-record.ts";
@@ -13,7 +14,11 @@ import { DatabaseServer } from "../../src/simulation/database-server.ts";
 import { MemoryDatabase, type MemoryDatabaseOptions } from "./memory-database.ts";
 
 export const itemsTable: Table = { name: "items", key: "key", columns: { count: "bigint" } };
-const tables = new Map([["items", itemsTable]]);
+const events: Table = { name: "events", key: "key", columns: { count: "bigint" }, kind: "append" };
+const tables = new Map([
+  ["items", itemsTable],
+  ["events", events],
+]);
 
 /** One partition's log: what is in it is durable. Positions begin with genesis at 0. */
 export class MemoryLog {
@@ -78,21 +83,34 @@ export class MemoryLog {
     return Promise.resolve(failed("GRID_LOST", `record ${from} or one after it is missing`));
   }
 
-  /** The items after the records 1 to `seq`. */
-  fold(seq: number): Map<string, unknown> {
-    const items = new Map<string, unknown>();
+  /**
+   * What the database must hold with the records 1 to `seq`, where these letters are the first of
+   * their keys: the row of such a key is as it was before, all changes since are letters.
+   */
+  fold(seq: number, first: readonly DeadLetter[]): { items: Items; letters: string[] } {
+    const items: Items = new Map<string, unknown>();
+    const letters: string[] = [];
+    const parked = new Set<string>();
     for (const { record } of this.records.slice(1, seq + 1)) {
-      if (record.body.type !== "changes") continue;
-      for (const { changes } of record.body.entries) {
-        for (const { space, key, value } of changes) {
-          if (space !== "items") continue;
-          if (value === null) items.delete(key);
-          else items.set(key, value);
-        }
+      for (const [index, { space, key, value }] of changesOf(record).entries()) {
+        if (space !== "items") continue;
+        const isFirst = first.some((letter) => {
+          return letter.position === record.position && letter.change === index;
+        });
+        if (isFirst) parked.add(key);
+        if (parked.has(key)) letters.push(nameOf({ position: record.position, key, value }));
+        else if (value === null) items.delete(key);
+        else items.set(key, value);
       }
     }
-    return items;
+    return { items, letters };
   }
+}
+
+type Items = Map<string, unknown>;
+
+function nameOf({ position, key, value }: Pick<DeadLetter, "position" | "key" | "value">): string {
+  return `${position} ${key} ${JSON.stringify(value)}`;
 }
 
 /** A lane reduced to its pump, and what it told. */
@@ -106,6 +124,7 @@ export interface WorldLane {
 }
 
 export class PumpWorld {
+  readonly tables = tables;
   readonly time = new VirtualTime();
   readonly logs: readonly MemoryLog[];
   readonly server: DatabaseServer;
@@ -175,7 +194,14 @@ export class PumpWorld {
     for (const log of this.logs) {
       const row = this.server.row(log.partition);
       const seq = row?.seq ?? 0;
-      for (const [key, value] of log.fold(seq)) expected.set(key, value);
+      const found = this.server.letters(log.partition);
+      const first = found.filter(({ reason }) => reason !== null);
+      const { items, letters } = log.fold(seq, first);
+      for (const [key, value] of items) expected.set(key, value);
+      if (JSON.stringify(letters) !== JSON.stringify(found.map(nameOf))) {
+        const shown = `${found.map(nameOf).join()}, not ${letters.join()}`;
+        problems.push(`letters of ${log.partition}: ${shown}`);
+      }
       const chain = seq === 0 ? undefined : log.records[seq]?.checksum;
       if (chain !== undefined && row?.chain?.equals(chain) !== true) {
         problems.push(`chain of partition ${log.partition} at ${seq}`);
