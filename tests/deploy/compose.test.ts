@@ -33,7 +33,7 @@ function settingsOf(name: string, expectedCommand: string): Settings {
   const [command, ...flags] = service(name).command ?? [];
   expect(command).toBe(expectedCommand);
   const names: SettingName[] = ["lanes", "host", "port", "advertise", "peerHost", "store"];
-  names.push("database", "databasePasswordFile", "targets", "rate", "data");
+  names.push("database", "databasePasswordFile", "targets", "rate", "data", "rebuild");
   const parser = withSettings(new Command().exitOverride(), names);
   return parser.parse(flags, { from: "user" }).opts<Settings>();
 }
@@ -180,6 +180,14 @@ test("any number of units: each listens for the others, and shares nothing that 
   for (const name of [...memberNames, "unit", "exchange"]) {
     expect(service(name).dns_opt).toEqual(["timeout:2", "attempts:1"]);
   }
+});
+
+test("what `down` ends goes on with the next `up`: the unit is there to stop in order, and rebuilds", () => {
+  expect(unit.rebuild).toBe("after-clean-stop");
+  // Stopped before what it writes to: compose stops in the opposite order of `depends_on`.
+  const needs = Object.keys(service("unit").depends_on ?? {});
+  expect(needs).toEqual([...memberNames, "database"]);
+  expect(service("database").volumes).toContain("database:/var/lib/postgresql");
 });
 
 test("the exchange asks the unit where the unit says that it is", () => {
