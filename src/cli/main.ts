@@ -1,13 +1,15 @@
 // Main: the command line `orrery`.
 // Owns: the commands, exit codes (0 done, 1 failed, 2 used wrongly). Does not own: the settings
 // (settings.ts), what the commands do (one file each).
-import { Command, CommanderError } from "commander";
+import { Argument, Command, CommanderError } from "commander";
 import { FailureError } from "../base/failure.ts";
 import packageJson from "../../package.json" with { type: "json" };
+import { dropLetter, listLetters, retryLetters, showLetter } from "./dead-letters.ts";
 import { demo } from "./demo.ts";
 import { exchange } from "./exchange.ts";
+import { migrate } from "./migrate.ts";
 import { rebuildCommand } from "./rebuild.ts";
-import { withSettings, type Settings } from "./settings.ts";
+import { wholeNumber, withSettings, type SettingName, type Settings } from "./settings.ts";
 import { simulate } from "./simulate.ts";
 import { unit } from "./unit.ts";
 
@@ -85,7 +87,38 @@ function program(): Command {
       .description("whole clusters in virtual time, with all that goes wrong"),
     ["seeds", "from", "workload", "exhaustive", "worlds"],
   ).action((settings: Settings) => simulate(settings));
+  addDatabaseCommands(root);
   return root;
+}
+
+const databaseSettings = ["data", "database", "databasePasswordFile"] as const;
+
+/** Commands that work on the database, beside the units or without them. */
+function addDatabaseCommands(root: Command): void {
+  withSettings(root.command("migrate").description("brings the database to this version"), [
+    ...databaseSettings,
+    "dryRun",
+  ]).action((settings: Settings) => migrate(settings));
+  const letters = root.command("dead-letters").description("what the database refused");
+  const id = () =>
+    new Argument("<id>", "number of a letter").argParser(wholeNumber(1, 999_999_999_999_999));
+  const add = (name: string, what: string, ...more: SettingName[]) =>
+    withSettings(letters.command(name).description(what), [...databaseSettings, ...more]);
+  add("list", "the newest of them").action((settings: Settings) => listLetters(settings));
+  add("show", "one of them, with its value")
+    .addArgument(id())
+    .action((number: number, settings: Settings) => showLetter(settings, number));
+  add("retry", "applies all letters of that one's key, in order", "all")
+    .addArgument(id().argOptional())
+    .action((number: number | undefined, settings: Settings, command: Command) => {
+      if ((number === undefined) !== (settings.all === true)) {
+        command.error("error: name one letter, or --all", { exitCode: exitUsage });
+      }
+      return retryLetters(settings, number ?? null);
+    });
+  add("drop", "takes one away for good: its change will never be in its table")
+    .addArgument(id())
+    .action((number: number, settings: Settings) => dropLetter(settings, number));
 }
 
 /** What is wrong and what to do in one line, like every other failure. */

@@ -41,11 +41,13 @@ export interface Settings {
   readonly requests?: string;
   readonly json?: string;
   readonly logLevel: string;
+  readonly dryRun?: boolean;
+  readonly all?: boolean;
 }
 
 export type SettingName = keyof Settings;
 
-function wholeNumber(least: number, most: number): (text: string) => number {
+export function wholeNumber(least: number, most: number): (text: string) => number {
   return (text) => {
     const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
     if (value >= least && value <= most) return value;
@@ -232,6 +234,8 @@ const options: Readonly<Record<SettingName, () => Option>> = {
       "OpenRTB requests to send, one JSON a line, instead of generated ones",
     ),
   json: () => setting("JSON", "--json <file>", "write a summary there at the end"),
+  dryRun: () => setting("DRY_RUN", "--dry-run", "say what would be done, as SQL, and do nothing"),
+  all: () => setting("ALL", "--all", "every key that has letters, each by itself"),
   logLevel: () =>
     setting("LOG_LEVEL", "--log-level <level>", "how much is logged")
       .choices(["debug", "info", "warn", "error"])

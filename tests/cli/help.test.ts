@@ -16,15 +16,21 @@ function withoutMachine(help: string): string {
   );
 }
 
-test.for([["orrery"], ["demo"], ["unit"], ["exchange"], ["rebuild"], ["simulate"]])(
-  "the help of %s is the one that is written down",
-  async ([command = ""]) => {
-    const args = command === "orrery" ? ["--help"] : [command, "--help"];
-    const { code, stdout, stderr } = await runOrrery(args);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    await expect(withoutMachine(stdout)).toMatchFileSnapshot(join(fixtures, `help-${command}.txt`));
-  },
-);
+test.for([
+  ["orrery"],
+  ["demo"],
+  ["unit"],
+  ["exchange"],
+  ["rebuild"],
+  ["simulate"],
+  ["migrate"],
+  ["dead-letters"],
+])("the help of %s is the one that is written down", async ([command = ""]) => {
+  const args = command === "orrery" ? ["--help"] : [command, "--help"];
+  const { code, stdout, stderr } = await runOrrery(args);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  await expect(withoutMachine(stdout)).toMatchFileSnapshot(join(fixtures, `help-${command}.txt`));
+});
 
 test("without a command the help is shown, and it counts as used wrongly", async () => {
   const { code, stderr } = await runOrrery([]);

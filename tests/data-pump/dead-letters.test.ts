@@ -1,0 +1,199 @@
+// Goal: what an operator does about dead letters keeps the promise that tables and letters together
+// are the fold of the log, also while the owner writes. Method: one embedded server, a database per
+// test; letters written through the pump's port, refused by a constraint that somebody added.
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { unwrap } from "../../src/base/failure.ts";
+import { systemTimers } from "../../src/base/timers.ts";
+import type { DeadLetter, PumpTransaction, TableRows } from "../../src/data-pump/database.ts";
+import { DeadLetters } from "../../src/data-pump/dead-letters.ts";
+import { OpenDatabase } from "../../src/data-pump/open-database.ts";
+import { PostgresDatabase } from "../../src/data-pump/postgres-database.ts";
+import type { Table } from "../../src/data-pump/table.ts";
+import type { Value } from "../../src/grid/log-record.ts";
+import { connectTo, startTestDatabase, type TestDatabase } from "../support/embedded-database.ts";
+import { addressOf } from "../support/postgres-address.ts";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
+
+const identity = { gridId: "grid", generation: 1, partitions: 2 };
+const items: Table = { name: "items", key: "id", columns: { count: "bigint" } };
+const events: Table = { name: "events", key: "id", columns: { count: "bigint" }, kind: "append" };
+const tables = new Map([
+  ["items", items],
+  ["events", events],
+]);
+
+let server: TestDatabase;
+beforeAll(async () => {
+  server = await startTestDatabase();
+});
+afterAll(() => server.stop());
+
+async function query(url: string, ...texts: readonly string[]): Promise<unknown[]> {
+  const sql = connectTo(url);
+  try {
+    let rows: unknown[] = [];
+    for (const text of texts) rows = [...(await sql.unsafe(text))];
+    return rows;
+  } finally {
+    await sql.end();
+  }
+}
+
+/** A letter of partition 0; one without a reason follows another. */
+function letter(position: number, space: string, key: string, value: Value): DeadLetter {
+  const reason = position === 1 ? "too many" : null;
+  return { partition: 0, position, change: 0, space, key, value, reason };
+}
+
+/** Record 1 to `letters.length` of partition 0 became letters; counts must stay below 10. */
+async function withLetters(...letters: readonly DeadLetter[]) {
+  const url = await server.fresh();
+  const address = addressOf(url);
+  const database = new OpenDatabase(address, systemTimers);
+  const options = { address, identity, tables: [items, events], timers: systemTimers };
+  const pump = new PostgresDatabase(options);
+  unwrap(await pump.claim(1, [{ partition: 0, epoch: 1 }]));
+  await query(
+    url,
+    "ALTER TABLE items ADD CONSTRAINT few CHECK (count < 10)",
+    "ALTER TABLE events ADD CONSTRAINT few CHECK (count < 10)",
+  );
+  expect(unwrap(await pump.write(transaction(0, letters.length, 0, [], letters)))).toBe("written");
+  return { url, pump, letters: new DeadLetters({ database, tables, timers: systemTimers }) };
+}
+
+function transaction(
+  before: number,
+  seq: number,
+  version: number,
+  rows: readonly TableRows[] = [],
+  letters: readonly DeadLetter[] = [],
+): PumpTransaction {
+  const chain = Buffer.alloc(16, seq);
+  const step = { partition: 0, epoch: 1, before, seq, chain, letters: version, complete: false };
+  return { generation: 1, steps: [step], rows, letters };
+}
+
+test("letters are listed, newest first, and shown with their exact values", async () => {
+  const value = { count: 2n ** 60n, text: "a\nb", nested: [1, null, { three: true }] };
+  const { url, pump, letters } = await withLetters(
+    letter(1, "items", "a", value),
+    letter(2, "items", "a", null),
+    letter(3, "events", "e", { count: 11 }),
+  );
+  const listed = unwrap(await letters.list(2));
+  expect(listed.total).toBe(3);
+  expect(listed.letters.map(({ position }) => position)).toEqual([3, 2]);
+  const [first] = unwrap(await letters.list(9)).letters.slice(-1);
+  expect(first).toMatchObject(letter(1, "items", "a", value));
+  expect(first?.at).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+  expect(unwrap(await letters.show(first?.id ?? 0))).toEqual(first);
+  for (const outcome of [await letters.show(99), await letters.retry(99), await letters.drop(99)]) {
+    expect(outcome).toMatchObject({ failure: { code: "INPUT_INVALID" } });
+  }
+  await pump.close();
+  await query(url, "ALTER TABLE items DROP count");
+  expect(await letters.list(1)).toMatchObject({ failure: { code: "DATABASE_MISFIT" } });
+});
+
+test("D23: a retry applies a key's letters in order, and nothing where one is refused again", async () => {
+  const { url, pump, letters } = await withLetters(
+    letter(1, "events", "e", { count: 10 }),
+    letter(2, "events", "e", { count: 1 }),
+    letter(3, "events", "other", { count: 2 }),
+    letter(4, "events", "e", { count: 20 }),
+  );
+  const [last] = unwrap(await letters.list(1)).letters;
+  const id = last?.id ?? 0;
+  await query(url, "ALTER TABLE events ADD place bigint GENERATED BY DEFAULT AS IDENTITY");
+  const refused = await letters.retry(id);
+  expect(refused).toMatchObject({ failure: { code: "ROW_REFUSED" } });
+  expect(refused.ok ? "" : refused.failure.message).toContain('constraint "few"');
+  expect(await query(url, "SELECT * FROM events")).toEqual([]);
+  expect(unwrap(await pump.read([0]))[0]).toMatchObject({ letters: 0, deadLetters: 4 });
+  await query(url, "ALTER TABLE events DROP CONSTRAINT few");
+  const act = { partition: 0, space: "events", key: "e", letters: 3, left: 0 };
+  expect(unwrap(await letters.retry(id))).toEqual(act);
+  const counts = await query(url, "SELECT count::integer FROM events ORDER BY place");
+  expect(counts).toEqual([{ count: 10 }, { count: 1 }, { count: 20 }]);
+  expect(unwrap(await pump.read([0]))[0]).toMatchObject({
+    letters: 1,
+    parked: [{ space: "events", key: "other" }],
+  });
+  await pump.close();
+});
+
+test("D23: an owner that knows the parked keys of before writes nothing until it has read again", async () => {
+  const { url, pump, letters } = await withLetters(letter(1, "items", "a", { count: 10 }));
+  await query(url, "ALTER TABLE items DROP CONSTRAINT few");
+  const [one] = unwrap(await letters.list(1)).letters;
+  unwrap(await letters.retry(one?.id ?? 0));
+  // It would park this change behind a letter that is no longer there.
+  const parked = [letter(2, "items", "a", { count: 3 })];
+  expect(unwrap(await pump.write(transaction(1, 2, 0, [], parked)))).toBe("misfit");
+  const [row] = unwrap(await pump.read([0]));
+  expect(row).toMatchObject({ seq: 1, letters: 1, deadLetters: 0, parked: [] });
+  const upserts = [["a", { count: 3 }]] as const;
+  const rows = [{ table: items, upserts, deletes: [], appends: [] }];
+  expect(unwrap(await pump.write(transaction(1, 2, 1, rows)))).toBe("written");
+  expect(await query(url, "SELECT count::integer FROM items")).toEqual([{ count: 3 }]);
+  await pump.close();
+});
+
+test("D23: a retry waits for a transaction of the owner, and takes in the letters that it brought", async () => {
+  const { url, pump, letters } = await withLetters(letter(1, "items", "a", { count: 10 }));
+  await query(url, "ALTER TABLE items DROP CONSTRAINT few");
+  const [one] = unwrap(await letters.list(1)).letters;
+  const owner = connectTo(url);
+  await owner.unsafe("BEGIN");
+  await owner.unsafe("UPDATE orrery.progress SET seq = 2 WHERE partition = 0");
+  const retrying = letters.retry(one?.id ?? 0);
+  // It has read its letter, and waits for the row.
+  const waits = `SELECT 1 FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event = 'transactionid'`;
+  while ((await query(url, waits)).length === 0);
+  await owner.unsafe(
+    `INSERT INTO orrery.dead_letters (partition, position, change, space, key)
+     VALUES (0, 2, 0, 'items', 'a')`,
+  );
+  await owner.unsafe("COMMIT");
+  await owner.end();
+  expect(unwrap(await retrying)).toMatchObject({ letters: 2, left: 0 });
+  expect(await query(url, "SELECT * FROM items")).toEqual([]); // the second one was a delete
+  await pump.close();
+});
+
+test("D23: a dropped letter's change is left out; the last one of a key unparks it", async () => {
+  const { url, pump, letters } = await withLetters(
+    letter(1, "items", "a", { count: 10 }),
+    letter(2, "items", "a", { count: 2 }),
+  );
+  const [second, first] = unwrap(await letters.list(2)).letters.map(({ id }) => id);
+  expect(unwrap(await letters.drop(first ?? 0))).toMatchObject({ letters: 1, left: 1 });
+  expect(unwrap(await pump.read([0]))[0]).toMatchObject({ letters: 1, deadLetters: 1 });
+  expect(unwrap(await letters.retry(second ?? 0))).toMatchObject({ letters: 1, left: 0 });
+  expect(await query(url, "SELECT count::integer FROM items")).toEqual([{ count: 2 }]);
+  expect(unwrap(await pump.read([0]))[0]).toMatchObject({ letters: 2, parked: [] });
+  await pump.close();
+});
+
+test("D23: all keys are retried, each by itself; those refused again stay", async () => {
+  const { url, pump, letters } = await withLetters(
+    letter(1, "items", "a", { count: 10 }),
+    letter(2, "items", "b", { count: 2 }),
+    letter(3, "gone", "c", { count: 2 }),
+    letter(4, "events", "a", { count: 4 }),
+  );
+  const acts = unwrap(await letters.retryAll());
+  expect(acts.map((act) => (act.ok ? act.value.key : act.failure.code))).toEqual([
+    "ROW_REFUSED",
+    "b",
+    "INPUT_INVALID", // the application has that space no longer
+    "a",
+  ]);
+  expect(await query(url, "SELECT id FROM items")).toEqual([{ id: "b" }]);
+  expect(await query(url, "SELECT id FROM events")).toEqual([{ id: "a" }]);
+  expect(unwrap(await letters.list(9)).letters.map(({ key }) => key)).toEqual(["c", "a"]);
+  await pump.close();
+});
