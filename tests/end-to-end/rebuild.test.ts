@@ -1,0 +1,122 @@
+// Goal: a grid whose store lost everything goes on from its database: by itself after a clean stop,
+// by an operator's act after a crash, with other partitions if he likes; no money is lost or made.
+// Method: units on a store in memory, which ends with them; an exchange at work in between.
+import { join } from "node:path";
+import type postgres from "postgres";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { connectTo, startTestDatabase, type TestDatabase } from "../support/embedded-database.ts";
+import { startOrrery, type TestProcess } from "../support/processes.ts";
+import { bookProblems, readBooks } from "./support/books.ts";
+import { campaign, campaignsFile } from "./support/campaigns.ts";
+import { LoadedExchange } from "./support/loaded-exchange.ts";
+import { testFolder } from "./support/test-folder.ts";
+import { until } from "./support/until.ts";
+
+const budgetMicros = 50_000_000;
+const campaigns = [campaign("wide", { bidCpm: 2, budget: budgetMicros / 1_000_000 })];
+
+let database: TestDatabase;
+let sql: postgres.Sql;
+let env: NodeJS.ProcessEnv;
+let folder: string;
+
+beforeAll(async () => {
+  database = await startTestDatabase();
+  const address = await database.fresh();
+  sql = connectTo(address);
+  folder = await testFolder();
+  env = {
+    ORRERY_DATA: join(folder, "data"),
+    ORRERY_DATABASE: address,
+    ORRERY_CAMPAIGNS: campaignsFile(folder, campaigns),
+    ORRERY_PORT: "0",
+    ORRERY_LANES: "2",
+    ORRERY_LOG_LEVEL: "error",
+  };
+});
+
+afterAll(async () => {
+  await sql.end();
+  await database.stop();
+});
+
+async function serving(...flags: string[]): Promise<[TestProcess, string]> {
+  const unit = startOrrery(["unit", ...flags], { env });
+  const [, url = ""] = await unit.line(/^serving (http:\S+)$/);
+  return [unit, url];
+}
+
+async function trade(url: string, ledgerPath: string, seed: number): Promise<void> {
+  const exchange = await LoadedExchange.start({ url, ledgerPath, ratePerSecond: 300, seed });
+  await exchange.moreBids(100);
+  await exchange.finish();
+}
+
+async function stop(unit: TestProcess, ledgerPath: string): Promise<void> {
+  unit.signal("SIGTERM");
+  expect(await unit.ended).toEqual({ code: 0, signal: null });
+  expect(await bookProblems(sql, await readBooks(ledgerPath))).toEqual([]);
+}
+
+interface Money {
+  readonly spent: number;
+  readonly held: number;
+  readonly written_off: number;
+  readonly most: number;
+  readonly purses: number;
+}
+
+/** Sums over the purses; what they may spend at most, all together. */
+async function money(): Promise<Money> {
+  const [row] = await sql<[Money]>`
+    SELECT sum(spent_micros)::float8 AS spent, sum(reserved_micros)::float8 AS held,
+           coalesce(sum(written_off_micros), 0)::float8 AS written_off, count(*)::int AS purses,
+           sum(greatest(share_micros, spent_micros + reserved_micros
+                        + coalesce(written_off_micros, 0)))::float8 AS most
+    FROM purses`;
+  return row;
+}
+
+test("G1: a lost grid goes on from its database: by itself after a clean stop, else when it is told", async () => {
+  const memory = ["--store", "memory:", "--rebuild", "after-clean-stop"];
+  const [first, firstUrl] = await serving(...memory, "--partitions", "8");
+  await trade(firstUrl, join(folder, "one.jsonl"), 1);
+  await stop(first, join(folder, "one.jsonl"));
+  const stopped = await money();
+
+  // Everything is gone but the database, which says that nothing follows.
+  const [second, secondUrl] = await serving(...memory);
+  expect(second.stdout).toMatch(/^rebuilt from the database: generation 2 .* in 8 partitions$/m);
+  expect(second.stdout).toMatch(/^complete: nothing that was acknowledged is missing$/m);
+  const rebuilt = await money();
+  expect(rebuilt).toMatchObject({ spent: stopped.spent, held: 0, most: budgetMicros });
+  expect(rebuilt.written_off).toBe(stopped.held);
+  await trade(secondUrl, join(folder, "two.jsonl"), 2);
+  await until("more is spent", async () => {
+    return (await money()).spent > stopped.spent ? null : "nothing more";
+  });
+  await second.killTree();
+  const killed = await money();
+
+  // It was not stopped: perhaps it had acknowledged more, and nobody pretends that it had not.
+  const third = startOrrery(["unit", ...memory], { env });
+  expect(await third.ended).toEqual({ code: 1, signal: null });
+  expect(third.stderr).toMatch(/8 of 8 partitions were not stopped in order.*\[GRID_LOST\]\n$/);
+  const flags = ["--store", `lmdb:${join(folder, "grid")}`, "--partitions", "5"];
+  const asked = startOrrery(["rebuild", ...flags], { env });
+  expect(await asked.ended).toEqual({ code: 0, signal: null });
+  expect(asked.stdout).toMatch(/8 partitions may have acknowledged more than is written/);
+  expect(asked.stdout).toMatch(/\nnothing was changed; stop all units, then add --yes\n$/);
+  const done = startOrrery(["rebuild", ...flags, "--yes"], { env });
+  expect(await done.ended).toEqual({ code: 0, signal: null });
+  expect(done.stdout).toMatch(/\nrebuilt from the database: generation 3 .* in 5 partitions\n/);
+  expect(done.stdout).toMatch(/\nnot vouched for is what was acknowledged under generation 2 /);
+
+  const [fourth, fourthUrl] = await serving("--store", `lmdb:${join(folder, "grid")}`);
+  const moved = await money();
+  expect(moved).toMatchObject({ spent: killed.spent, held: 0, most: budgetMicros, purses: 5 });
+  expect(moved.written_off).toBe(killed.written_off + killed.held);
+  await trade(fourthUrl, join(folder, "three.jsonl"), 3);
+  await stop(fourth, join(folder, "three.jsonl"));
+  expect((await money()).most).toBe(budgetMicros);
+}, 180_000);
