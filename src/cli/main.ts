@@ -69,19 +69,6 @@ function program(): Command {
     "json",
   ]).action((settings: Settings) => exchange(settings));
   withSettings(
-    root.command("rebuild").description("makes a grid anew from its database, all units stopped"),
-    [
-      "yes",
-      "partitions",
-      "data",
-      "store",
-      "database",
-      "databasePasswordFile",
-      "campaigns",
-      "logLevel",
-    ],
-  ).action((settings: Settings) => rebuildCommand(settings));
-  withSettings(
     root
       .command("simulate")
       .description("whole clusters in virtual time, with all that goes wrong"),
@@ -95,6 +82,19 @@ const databaseSettings = ["data", "database", "databasePasswordFile"] as const;
 
 /** Commands that work on the database, beside the units or without them. */
 function addDatabaseCommands(root: Command): void {
+  withSettings(
+    root.command("rebuild").description("makes a grid anew from its database, all units stopped"),
+    [
+      "yes",
+      "partitions",
+      "data",
+      "store",
+      "database",
+      "databasePasswordFile",
+      "campaigns",
+      "logLevel",
+    ],
+  ).action((settings: Settings) => rebuildCommand(settings));
   withSettings(root.command("migrate").description("brings the database to this version"), [
     ...databaseSettings,
     "dryRun",

@@ -1,6 +1,7 @@
 // Migrate: the command that brings a database to what this version and the application need.
-// Owns: what is printed. Does not own: the changes (src/data-pump/schema.ts). Units do the same when
-// they connect; the command is for looking first, and for units that may not change a schema.
+// Owns: what is printed. Does not own: the changes (src/data-pump/schema.ts).
+// Units do the same when they connect; the command is for looking first, and for units that may
+// not change a schema.
 import { unwrap } from "../base/failure.ts";
 import { applicationTables, withDatabase } from "./admin-database.ts";
 import type { Settings } from "./settings.ts";
@@ -10,7 +11,7 @@ function indented(statement: string): string {
   return `${[first, ...rest.map((line) => line.replace(/^ {6}/, ""))].join("\n")};\n`;
 }
 
-/** Prints what was changed; with `dryRun` the statements that would be, as SQL, and changes nothing. */
+/** Prints what was changed; with `dryRun` prints the statements as SQL and changes nothing. */
 export async function migrate(settings: Settings): Promise<void> {
   const isDryRun = settings.dryRun === true;
   const changes = await withDatabase(settings, async (database) => {

@@ -2,7 +2,7 @@
 // Owns: orrery.dead_letters: what the pump adds, what an operator does with it.
 // Does not own: which change becomes a letter (pump.ts), the words of the command line (cli).
 // Invariants (docs/invariants.md):
-//   D23. For every partition tables and dead letters together are the fold of records 1 to seq. A
+//   D33. For every partition tables and dead letters together are the fold of records 1 to seq. A
 //        key with a letter is parked: its row is the fold before the first one, the letters are its
 //        changes since. An operator's act holds the partition's progress row, and raises `letters`
 //        in it, so that an owner with the parked keys of before writes nothing more.

@@ -7,7 +7,7 @@
 //       nothing changes: the step comes first, and fails the transaction inside PostgreSQL.
 //   D4. From the moment that COMMIT was sent, only its answer makes an outcome definite.
 //   D8. A connection is used only after the database was found to be ours and to fit.
-//   D23. Tables and dead letters together are the fold of records 1 to seq: the step names the
+//   D33. Tables and dead letters together are the fold of records 1 to seq: the step names the
 //        version of the letters that was reckoned with.
 // A transaction is sent in one go, and the next one behind it: each costs one round trip, and two
 // of them share it.

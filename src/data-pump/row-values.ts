@@ -2,7 +2,7 @@
 // Owns: the text form of each column type, both ways; rows of text as values.
 // Does not own: which values fit (table.ts), statements (statements.ts), reading (data-reader.ts).
 // Invariants (docs/invariants.md):
-//   D21. A value that fits its table comes back from the database as it was.
+//   D31. A value that fits its table comes back from the database as it was.
 // The text is what PostgreSQL itself gives for `column::text` on one of our connections
 // (connection.ts sets how dates, bytes and fractions are shown). What others wrote there by hand
 // may be no value of ours (`infinity`, microseconds): then there is none.

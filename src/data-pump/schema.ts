@@ -100,7 +100,7 @@ export async function migrateSchema(
   return known.ok ? planChanges(connection, await formatOf(connection), tables) : known;
 }
 
-/** Finds that a database has what this version and the tables need; DATABASE_MISFIT says what not. */
+/** Finds that a database has what this version and the tables need, or fails: DATABASE_MISFIT. */
 export async function checkSchema(
   connection: PostgresConnection,
   tables: readonly Table[],

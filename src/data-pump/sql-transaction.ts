@@ -3,7 +3,7 @@
 // Does not own: the statements, the connection, what an outcome means (postgres-database.ts).
 // Invariants (docs/invariants.md):
 //   D4. From the moment that COMMIT was sent, only its answer makes an outcome definite.
-//   D22. A statement takes effect inside its own transaction or not at all: what it changes depends
+//   D32. A statement takes effect inside its own transaction or not at all: what it changes depends
 //        on `insideOnly` (statements.ts), directly or through the step.
 // COMMIT follows at once, without waiting for an answer: where a statement before it failed,
 // PostgreSQL makes it a ROLLBACK, and says so. BEGIN and COMMIT are never prepared, so the driver

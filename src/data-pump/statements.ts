@@ -5,7 +5,7 @@
 // Invariants (docs/invariants.md):
 //   D10. No data becomes part of a statement's text: text is made of declared names, quoted; all
 //        data travels as parameters.
-//   D22. A statement takes effect inside its own transaction or not at all.
+//   D32. A statement takes effect inside its own transaction or not at all.
 // Whole columns travel as array literals: exact for whole numbers of any size, and a statement's
 // text stays the same for any number of rows, so that it is prepared once.
 import { failed, ok, type Outcome } from "../base/failure.ts";
@@ -55,7 +55,7 @@ export function sqlType(type: ColumnType): string {
   return type === "int64" ? "bigint" : type;
 }
 
-/** The columns of a table as a list of texts, in the order that `rowEntry` (row-values.ts) reads. */
+/** The columns of a table as a list of texts, in the order of `rowEntry` (row-values.ts). */
 export function textColumns(table: Table): string {
   return columnsOf(table)
     .map(({ name }) => `${quoteName(name)}::text`)
@@ -65,7 +65,7 @@ export function textColumns(table: Table): string {
 /**
  * A condition that fails the statement outside the transaction that `mark` names (its parameter):
  * the driver sends a statement again by itself where the server had forgotten how it was prepared,
- * and then it would run alone, behind the transaction that it was part of (D22).
+ * and then it would run alone, behind the transaction that it was part of (D32).
  */
 export function insideOnly(mark: string): string {
   return `orrery.require(current_setting('orrery.transaction', true) = ${mark})`;

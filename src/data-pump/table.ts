@@ -2,7 +2,7 @@
 // Owns: the description that an application gives, and which values fit it. Does not own: SQL
 // (schema.ts, statements.ts), the text of a value in its column (row-values.ts).
 // Invariants (docs/invariants.md):
-//   D21. A value that fits its table comes back from the database as it was.
+//   D31. A value that fits its table comes back from the database as it was.
 import type { Value } from "../grid/log-record.ts";
 
 /**

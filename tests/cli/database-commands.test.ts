@@ -54,7 +54,7 @@ test("D8: migrate --dry-run prints SQL and changes nothing; migrate does it, onc
   await query("ALTER TABLE bids ALTER price_micros TYPE bigint");
 });
 
-test("D23: dead letters are listed, shown, retried and dropped", async () => {
+test("D33: dead letters are listed, shown, retried and dropped", async () => {
   const options = {
     address: addressOf(url),
     identity: { gridId: "grid", generation: 1, partitions: 1 },

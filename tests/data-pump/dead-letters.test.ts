@@ -97,7 +97,7 @@ test("letters are listed, newest first, and shown with their exact values", asyn
   expect(await letters.list(1)).toMatchObject({ failure: { code: "DATABASE_MISFIT" } });
 });
 
-test("D23: a retry applies a key's letters in order, and nothing where one is refused again", async () => {
+test("D33: a retry applies a key's letters in order, and nothing where one is refused again", async () => {
   const { url, pump, letters } = await withLetters(
     letter(1, "events", "e", { count: 10 }),
     letter(2, "events", "e", { count: 1 }),
@@ -124,7 +124,7 @@ test("D23: a retry applies a key's letters in order, and nothing where one is re
   await pump.close();
 });
 
-test("D23: an owner that knows the parked keys of before writes nothing until it has read again", async () => {
+test("D33: an owner that knows the parked keys of before writes nothing until it has read again", async () => {
   const { url, pump, letters } = await withLetters(letter(1, "items", "a", { count: 10 }));
   await query(url, "ALTER TABLE items DROP CONSTRAINT few");
   const [one] = unwrap(await letters.list(1)).letters;
@@ -141,7 +141,7 @@ test("D23: an owner that knows the parked keys of before writes nothing until it
   await pump.close();
 });
 
-test("D23: a retry waits for a transaction of the owner, and takes in the letters that it brought", async () => {
+test("D33: a retry waits for a transaction of the owner, and takes in the letters that it brought", async () => {
   const { url, pump, letters } = await withLetters(letter(1, "items", "a", { count: 10 }));
   await query(url, "ALTER TABLE items DROP CONSTRAINT few");
   const [one] = unwrap(await letters.list(1)).letters;
@@ -164,7 +164,7 @@ test("D23: a retry waits for a transaction of the owner, and takes in the letter
   await pump.close();
 });
 
-test("D23: a dropped letter's change is left out; the last one of a key unparks it", async () => {
+test("D33: a dropped letter's change is left out; the last one of a key unparks it", async () => {
   const { url, pump, letters } = await withLetters(
     letter(1, "items", "a", { count: 10 }),
     letter(2, "items", "a", { count: 2 }),
@@ -178,7 +178,7 @@ test("D23: a dropped letter's change is left out; the last one of a key unparks 
   await pump.close();
 });
 
-test("D23: all keys are retried, each by itself; those refused again stay", async () => {
+test("D33: all keys are retried, each by itself; those refused again stay", async () => {
   const { url, pump, letters } = await withLetters(
     letter(1, "items", "a", { count: 10 }),
     letter(2, "items", "b", { count: 2 }),

@@ -1,6 +1,6 @@
-// Goal: transactions that are sent one behind the other over a real PostgreSQL take effect in order,
-// each whole or not at all, whatever goes wrong inside; dead letters, versions and clean stops
-// change with them. Method: one embedded server, a fresh database per test; faults that the schema
+// Goal: transactions that are sent one behind the other over a real PostgreSQL take effect in
+// order, each whole or not at all, whatever goes wrong inside; dead letters, versions and clean
+// stops change with them. Method: one embedded server, a fresh database per test; faults that the schema
 // itself makes (constraints, triggers, a column changed by hand).
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { unwrap, type Outcome } from "../../src/base/failure.ts";
@@ -157,7 +157,7 @@ test("D1: rows of an append-only table are added in order, the same key again an
   expect(rows).toEqual(["a1", "b1", "a2", "a1", "a1"].map((row) => ({ row })));
 });
 
-test("D22: a statement that the driver repeats alone changes nothing outside its transaction", async () => {
+test("D32: a statement that the driver repeats alone changes nothing outside its transaction", async () => {
   const { url, pump } = await owner();
   unwrap(await pump.write(transaction({ before: 0 }, appends(["a", { count: 1 }]))));
   // By now all is prepared. The server forgets that in the middle of the next transaction.
@@ -189,7 +189,7 @@ test("D8: a column changed by hand under a connection is a misfit of the schema,
   expect(results([await pump.write(change)])).toEqual(["written"]);
 });
 
-test("D23: letters come with their transaction, park their keys, and are counted", async () => {
+test("D33: letters come with their transaction, park their keys, and are counted", async () => {
   const { url, pump } = await owner();
   const letter = { partition: 0, position: 1, change: 0, space: "items" };
   const letters: DeadLetter[] = [
@@ -215,7 +215,7 @@ test("D23: letters come with their transaction, park their keys, and are counted
   expect(reasons).toEqual([{ reason: 'said "no"\n' }, { reason: null }, { reason: "NULL" }]);
 });
 
-test("D23: a step under another version of the letters is a misfit", async () => {
+test("D33: a step under another version of the letters is a misfit", async () => {
   const { url, pump } = await owner();
   await query(url, "UPDATE orrery.progress SET letters = 5 WHERE partition = 0");
   expect(

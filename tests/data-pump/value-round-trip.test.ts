@@ -139,7 +139,7 @@ function isAccepted(value: Record<string, Value>): boolean {
   return misfitProperty(table, value) === null;
 }
 
-test("D21: what fits its columns comes back from PostgreSQL as it was", async () => {
+test("D31: what fits its columns comes back from PostgreSQL as it was", async () => {
   const url = await server.fresh();
   const name = new URL(url).pathname.slice(1);
   const admin = connectTo(url);
@@ -171,7 +171,7 @@ test("D21: what fits its columns comes back from PostgreSQL as it was", async ()
   }
 });
 
-test("D21: without PostgreSQL in between, text is the inverse of text", () => {
+test("D31: without PostgreSQL in between, text is the inverse of text", () => {
   for (const [type, arbitrary] of Object.entries(arbitraries) as [ColumnType, typeof text][]) {
     const one = { ...table, columns: { cell: type } };
     if (type === "timestamptz") continue; // PostgreSQL shows moments otherwise than we write them
@@ -185,7 +185,7 @@ test("D21: without PostgreSQL in between, text is the inverse of text", () => {
   }
 });
 
-test("D21: what others wrote and no value can be is said, not guessed", () => {
+test("D31: what others wrote and no value can be is said, not guessed", () => {
   for (const [type, cell] of [
     ["numeric", "NaN"],
     ["date", "infinity"],
