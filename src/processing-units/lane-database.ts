@@ -12,9 +12,8 @@ const lettersShown = 10;
 export class LaneDatabase {
   #newest: readonly LetterStatus[] = [];
 
-  deadLettered({ partition, position, space, key, reason }: DeadLetter, timeMs: number): void {
-    const letter = { timeMs, partition, position, space, key, reason };
-    this.#newest = [letter, ...this.#newest].slice(0, lettersShown);
+  deadLettered({ value: _value, ...letter }: DeadLetter, timeMs: number): void {
+    this.#newest = [{ timeMs, ...letter }, ...this.#newest].slice(0, lettersShown);
   }
 
   status({ problem, syncTime, ...status }: PumpStatus): LaneDatabaseStatus {

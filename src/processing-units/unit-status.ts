@@ -54,8 +54,9 @@ export interface LetterStatus {
   /** When this lane heard of it, in milliseconds since 1970. */
   readonly timeMs: number;
   readonly partition: number;
-  /** Of its record. */
+  /** Of its record, and its place among the changes there. */
   readonly position: number;
+  readonly change: number;
   readonly space: string;
   readonly key: string;
   /** What the database said; null: it follows an earlier letter of its key. */

@@ -245,7 +245,36 @@ test("backlog: null where there is no database", () => {
   for (const lane of lanes) lane.hasDatabase = false;
   const message = new Page().hear(unitStatus(1, lanes));
   expect(message.backlog).toBeNull();
+  expect(message.database).toBeNull();
   expect(message.partitions[0]?.backlog).toBeNull();
+});
+
+test("database: the worst of the lanes, percentiles merged, the newest dead letters first", () => {
+  const [a, b] = twoLanes();
+  const page = new Page();
+  a.syncTimesMs = [10, 10, 10];
+  b.syncTimesMs = [90];
+  Object.assign(a.trouble, { transactions: 10, rows: 30 });
+  Object.assign(b.trouble, { transactions: 10, rows: 10, oldestUnwrittenMs: 70 });
+  const fine = must(page.hear(unitStatus(1, [a, b])).database, "database");
+  expect(fine).toMatchObject({ problem: null, breaker: "closed", isFull: false, roomMs: null });
+  expect(fine).toMatchObject({ oldestMs: 70, rowsPerTransaction: 2, deadLetters: 0, letters: [] });
+  expect(fine.syncMs?.p50).toBeCloseTo(10, 0);
+  expect(fine.syncMs?.p99).toBeCloseTo(90, 0);
+  const letter = (timeMs: number) => {
+    const where = { partition: 1, position: timeMs, change: 0, space: "bids", key: "k" };
+    return { timeMs, ...where, reason: null };
+  };
+  const room = { records: 0, bytes: 1, msLeft: 0 };
+  const full = { kind: "full", message: "full" } as const;
+  Object.assign(a.trouble, { breaker: "half-open", newestLetters: [3, 1].map(letter) });
+  Object.assign(a.trouble, { deadLetters: 2, room: { ...room, msLeft: 5000 } });
+  Object.assign(b.trouble, { breaker: "open", problem: "refused", room, alarms: [full] });
+  Object.assign(b.trouble, { deadLetters: 1, newestLetters: [letter(2)] });
+  const bad = must(page.hear(unitStatus(2, [a, b])).database, "database");
+  expect(bad).toMatchObject({ problem: "refused", breaker: "open", isFull: true, roomMs: 0 });
+  expect(bad.deadLetters).toBe(3);
+  expect(bad.letters.map(({ timeMs }) => timeMs)).toEqual([3, 2, 1]);
 });
 
 test("trend: the newest two minutes, oldest first", () => {

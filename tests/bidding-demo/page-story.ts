@@ -59,6 +59,8 @@ export class Story {
       const slow = index === 0 ? 9 + this.#random.fraction() * 9 : 0;
       return 1.1 + this.#random.fraction() * 1.4 + (index < 8 ? 2 : 0) + slow;
     });
+    lane.syncTimesMs = lane.latenciesMs.map((ms) => 12 + 3 * ms);
+    Object.assign(lane.trouble, { transactions: age * 30, rows: age * 700 });
     lane.utilization = 0.28 + 0.05 * Math.sin(age / 9) + lane.lane * 0.04;
     lane.journaled = lane.epoch + age * 9;
     lane.written = lane.journaled - 2 - this.#random.below(4);

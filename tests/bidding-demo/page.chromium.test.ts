@@ -156,6 +156,57 @@ test.skipIf(chromiumPath === undefined)(
   },
 );
 
+test.skipIf(chromiumPath === undefined).each([1280, 400])(
+  "database: what waits and for how long, what was refused, and that changes are (%i pixels)",
+  async (width) => {
+    const { story, tell, url } = await running();
+    const { page, problems } = await view(url, width);
+    await shows(page, tell());
+    expect(await page.locator("#database-text").textContent()).toBe("Writing");
+    expect(await page.locator("#letters-table").isVisible()).toBe(false);
+    const [first, second] = story.lanes;
+    const where = { partition: 4, change: 0, space: "bids", key: "<i>a user</i>" };
+    const reason =
+      'new row for relation "bids" violates check constraint "bids_price_micros_check"';
+    const newestLetters = [
+      { timeMs: 1_767_225_660_000, ...where, position: 12_345, reason: null },
+      { timeMs: 1_767_225_650_000, ...where, position: 12_001, reason },
+    ];
+    const room = { records: 600_000, bytes: 1, msLeft: 720_000 };
+    Object.assign(first.trouble, { deadLetters: 2, newestLetters, room, breaker: "open" });
+    Object.assign(first.trouble, { problem: "connection refused", oldestUnwrittenMs: 95_000 });
+    await shows(page, tell());
+    expect(await page.locator("#database-text").textContent()).toMatch(/^Away: left alone/);
+    expect(await page.locator("#database-problem").textContent()).toBe("connection refused");
+    expect(await page.locator("#oldest").textContent()).toBe("95 s");
+    expect(await page.locator("#backlog-age").textContent()).toBe("oldest 95 s");
+    expect(await page.locator("#room").textContent()).toBe("12 min");
+    expect(await exact(page, "dead-letters")).toBe("2");
+    expect(await page.locator("#letters .entry").allTextContents()).toEqual(
+      newestLetters.map(({ space, key }) => `${space} / ${key}`),
+    );
+    expect(await page.locator("#letters .reason").allTextContents()).toEqual([
+      "follows an earlier one of its entry",
+      reason,
+    ]);
+    expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(width);
+    expect(await faintTexts(page)).toEqual([]);
+    await page.screenshot({
+      path: path.join(screenshots, `database-${width}.png`),
+      fullPage: true,
+    });
+    Object.assign(second.trouble, { alarms: [{ kind: "full", message: "full" }] });
+    await shows(page, tell());
+    expect(await page.locator("#database-text").textContent()).toMatch(
+      /^Full: changes are refused/,
+    );
+    second.hasDatabase = first.hasDatabase = false;
+    await shows(page, tell());
+    expect(await page.locator("#database").isVisible()).toBe(false);
+    expect(problems).toEqual([]);
+  },
+);
+
 test.skipIf(chromiumPath === undefined)(
   "units: partitions of another one are shown under its lane's name, and the page says of what it is",
   async () => {

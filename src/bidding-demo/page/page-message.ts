@@ -5,7 +5,7 @@
 // A page that connects gets one `trend`, so that its charts have a past, and the newest `status`
 // where there is one; then a `status` each second. Money is in micros (millionths of a dollar),
 // times in milliseconds, rates per second.
-import type { PartitionPhase } from "../../processing-units/unit-status.ts";
+import type { LetterStatus, PartitionPhase } from "../../processing-units/unit-status.ts";
 import type { Answers, CampaignStatus, NoBids, Notices } from "../demo-status.ts";
 
 /** One second of the charts. */
@@ -55,6 +55,25 @@ export type PageLane = {
   readonly requests: number;
 };
 
+/** The unit's way to the database: the worst of its lanes, or all of them together. */
+export type PageDatabase = {
+  /** Why it cannot be written at the moment; null: it can. */
+  readonly problem: string | null;
+  readonly breaker: "closed" | "open" | "half-open";
+  /** Changes are refused somewhere, because too much waits. */
+  readonly isFull: boolean;
+  /** Age of the oldest record that is not written. */
+  readonly oldestMs: number;
+  /** How long the room for what waits lasts as it grows now; null: it does not grow. */
+  readonly roomMs: number | null;
+  /** From journaled to written, since the lanes started; null before the first. */
+  readonly syncMs: { readonly p50: number; readonly p99: number } | null;
+  readonly rowsPerTransaction: number | null;
+  readonly deadLetters: number;
+  /** The newest of them that this unit's lanes wrote, newest first. */
+  readonly letters: readonly LetterStatus[];
+};
+
 export type StatusMessage = {
   readonly kind: "status";
   /** Since 1970. */
@@ -69,6 +88,8 @@ export type StatusMessage = {
   readonly latencyMs: { readonly p50: number; readonly p99: number; readonly p999: number } | null;
   /** Records journaled and not yet written; null without a database. */
   readonly backlog: number | null;
+  /** Null without a database. */
+  readonly database: PageDatabase | null;
   /** Sums over all campaigns, as far as their money is in partitions of this unit. */
   readonly money: {
     readonly budgetMicros: number;

@@ -13,6 +13,7 @@ import type {
 } from "../../processing-units/unit-status.ts";
 import { mergeStatus, newCounts } from "../demo-status.ts";
 import type { CampaignStatus, DemoLaneStatus, LaneCounts } from "../demo-status.ts";
+import { viewDatabase } from "./page-database.ts";
 import type { PageLane, PagePartition, StatusMessage, TrendPoint } from "./page-message.ts";
 
 /** What a lane adds to its part of the application's status, for the pages of all lanes. */
@@ -91,6 +92,7 @@ export function advance(before: PageState | null, status: UnitStatus, place: Pag
     rates,
     latencyMs: latency,
     backlog: sumBacklog(all),
+    database: viewDatabase(status.lanes),
     money: {
       budgetMicros: sum(campaigns, ({ budgetMicros }) => budgetMicros),
       spentMicros: sum(campaigns, ({ spentMicros }) => spentMicros),

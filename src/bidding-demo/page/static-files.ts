@@ -21,6 +21,7 @@ const modules = [
   "campaigns",
   "charts",
   "counts",
+  "database",
   "dom",
   "format",
   "headline",

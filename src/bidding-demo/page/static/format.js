@@ -24,6 +24,15 @@ export function milliseconds(value) {
   return `${value.toFixed(digits)} ms`;
 }
 
+/** A time that a person waits for: whole seconds, minutes or hours, or less than a second. */
+export function duration(ms) {
+  if (ms < 1000) return `${whole.format(ms)} ms`;
+  const seconds = ms / 1000;
+  if (seconds < 120) return `${whole.format(seconds)} s`;
+  if (seconds < 7200) return `${whole.format(seconds / 60)} min`;
+  return `${whole.format(seconds / 3600)} h`;
+}
+
 /** A share of time, which changes all the time: whole percents are calmer. */
 export function wholePercent(part) {
   return `${whole.format(100 * part)}%`;

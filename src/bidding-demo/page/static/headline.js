@@ -1,7 +1,7 @@
 // Headline: the tiles at the top of the page.
 import { budgetBar } from "./campaigns.js";
 import { byId, setData, setText } from "./dom.js";
-import { count, dollars, milliseconds, percent, rate } from "./format.js";
+import { count, dollars, duration, milliseconds, percent, rate } from "./format.js";
 
 const noDatabase = "There is no database in this run: the grid alone keeps the data.";
 
@@ -23,6 +23,8 @@ export class Headline {
     show("budget", money.budgetMicros, dollars);
     budgetBar(byId("spent-bar"), money);
     show("backlog", backlog, count);
+    const age = status.database === null ? "" : `oldest ${duration(status.database.oldestMs)}`;
+    setText(byId("backlog-age"), age);
     setText(byId("backlog-about"), backlog === null ? noDatabase : this.#backlogText);
     show("restarts", restarts, count);
   }

@@ -3,6 +3,7 @@
 import { Campaigns } from "./campaigns.js";
 import { Charts } from "./charts.js";
 import { Counts } from "./counts.js";
+import { Database } from "./database.js";
 import { byId, setAttribute, setData, setText } from "./dom.js";
 import { rate, timeOfDay } from "./format.js";
 import { Headline } from "./headline.js";
@@ -15,7 +16,14 @@ const retryMsMin = 500;
 const retryMsMax = 4000;
 
 const charts = new Charts();
-const parts = [new Headline(), charts, new Campaigns(), new Partitions(), new Counts()];
+const parts = [
+  new Headline(),
+  charts,
+  new Database(),
+  new Campaigns(),
+  new Partitions(),
+  new Counts(),
+];
 let newestMs = null;
 let retryMs = retryMsMin;
 
