@@ -3,10 +3,12 @@
 // Owns: the draw, the beginning and the end of each fault, healing all of them.
 // Does not own: what a fault does (store, network, database, process do it themselves), lives that
 // begin again (it asks the seats).
+import { partitionOf } from "../base/murmur3.ts";
 import type { Random } from "../base/random.ts";
 import type { ClusterLane } from "./cluster-lane.ts";
 import type { ClusterSeats } from "./cluster-seats.ts";
 import type { ClusterWorld } from "./cluster-world.ts";
+import type { DatabaseServer } from "./database-server.ts";
 import { honest, type Lies } from "./lying-store.ts";
 import { healthyDatabase, type DatabaseFaults } from "./virtual-database.ts";
 import { healthyNetwork, type NetworkFaults } from "./virtual-network.ts";
@@ -28,6 +30,8 @@ const faultKinds = [
   "primary",
   "database crash",
   "database hang",
+  "constraint",
+  "operator",
   "database out of reach",
 ] as const;
 
@@ -191,6 +195,12 @@ export class ClusterFaults {
       case "database crash":
       case "database hang":
         this.#databaseFault(kind);
+        break;
+      case "constraint":
+        this.#constrain();
+        break;
+      case "operator":
+        this.#retryLetters();
         break;
       default:
         if (lane !== null) this.#laneFault(kind, lane);
@@ -357,6 +367,35 @@ export class ClusterFaults {
       else database.hang();
     };
     this.#for(durationMs, kind, begin, () => database.start());
+  }
+
+  /** Somebody adds a constraint by hand: some rows are refused for what they hold. */
+  #constrain(): void {
+    const { server } = this.#world.database;
+    const { probes } = this.#world;
+    const salt = String(this.#random.below(1000));
+    const set = (refuses: DatabaseServer["refuses"]) => () => (server.refuses = refuses);
+    const refuses: DatabaseServer["refuses"] = (table, key, value) => {
+      const isRefused = partitionOf(`${salt} ${table} ${key} ${JSON.stringify(value)}`, 23) === 0;
+      if (isRefused) probes.reached("row refused");
+      return isRefused;
+    };
+    const durationMs = this.#random.fraction() * 8000;
+    this.#for(
+      durationMs,
+      "a constraint",
+      set(refuses),
+      set(() => false),
+    );
+  }
+
+  #retryLetters(): void {
+    const { oracle, probes } = this.#world;
+    if (oracle.parked.length === 0) return;
+    const key = this.#random.pick(oracle.parked);
+    const isDone = oracle.retryLetters(key);
+    this.#note(`an operator retries the letters of ${key}: ${isDone ? "written" : "refused"}`);
+    if (isDone) probes.reached("dead letters retried");
   }
 
   /** What keeps a backup from its message is often what ends the primary a little later. */

@@ -98,8 +98,13 @@ export class ClusterLane {
       timers,
       random: random.fork("pump"),
       listener: {
-        written: () => undefined,
-        deadLettered: () => undefined,
+        written: (partition, position) => {
+          this.lane.written(partition, position);
+        },
+        deadLettered: (letter) => {
+          probes.reached("change became a dead letter");
+          this.lane.deadLettered(letter);
+        },
         halted: (partition, reason) => {
           this.lane.halt(partition, reason);
         },

@@ -202,11 +202,25 @@ export class ClusterOracle {
   auditEnd(): void {
     this.audit("at the end");
     this.#tables.audit();
+    for (const key of this.#tables.parked) {
+      if (!this.retryLetters(key)) this.violate(null, `letters of ${key} cannot be retried`);
+    }
+    this.#tables.audit();
     const view: FinalView = {
       entries: (space) => this.logs.flatMap(({ fold }) => [...fold.entries(space)]),
       rows: (table) => this.#server.table(table),
     };
     for (const problem of this.#workload.problems(view)) this.violate(null, problem);
+  }
+
+  /** Keys with dead letters in the database. */
+  get parked(): string[] {
+    return this.#tables.parked;
+  }
+
+  /** An operator has a key's dead letters written. False where they are refused again. */
+  retryLetters(key: string): boolean {
+    return this.#tables.retry(key);
   }
 
   #log(partition: number): ClusterLogOracle {

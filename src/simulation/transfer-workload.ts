@@ -38,7 +38,12 @@ const accounts = space<{ readonly balance: number }>({
 const transfers = space<{ readonly bank: string; readonly amount: number }>({
   name: "transfers",
   writeOnly: true,
-  table: { name: "transfers", key: "id", columns: { bank: "text", amount: "bigint" } },
+  table: {
+    name: "transfers",
+    key: "id",
+    columns: { bank: "text", amount: "bigint" },
+    kind: "append",
+  },
 });
 
 const account = Type.Integer({ minimum: 0, maximum: bank.accounts - 1 });

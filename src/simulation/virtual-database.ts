@@ -37,8 +37,36 @@ export const healthyDatabase: DatabaseFaults = {
   refused: 0,
 };
 
+/** What becomes of the calls on a connection, from some call on. */
+type Fate = "well" | "lost" | "mute" | "late";
+
+/** One connection of a process: its calls and their answers keep their order. */
+class Line {
+  /** Its caller was told that it is gone: the next call is made on another. */
+  isBroken = false;
+  fate: Fate = "well";
+  lateByMs = 0;
+  #thereAtMs = 0;
+  #backAtMs = 0;
+
+  /** When a call is there that would be there at `atMs` by itself. */
+  there(atMs: number): number {
+    this.#thereAtMs = Math.max(atMs, this.#thereAtMs + orderMs);
+    return this.#thereAtMs;
+  }
+
+  back(atMs: number): number {
+    this.#backAtMs = Math.max(atMs, this.#backAtMs + orderMs);
+    return this.#backAtMs;
+  }
+}
+
+/** Between two calls that keep their order, at least: more than sums of times are rounded by. */
+const orderMs = 1e-6;
+
 interface Call<T> {
   readonly process: VirtualProcess;
+  readonly line: Line;
   readonly name: string;
   readonly work: () => Outcome<T>;
   /** What its caller is told where nobody knows what happened. */
@@ -81,11 +109,14 @@ export class VirtualDatabase {
 
   /** The database as one process sees it. */
   connect(process: VirtualProcess): Database {
+    let line = new Line();
+    const over = (): Line => (line.isBroken ? (line = new Line()) : line);
     const lost = failed("OUTCOME_UNKNOWN", "the connection was lost after COMMIT");
     return {
       claim: (generation, claims) =>
         this.#call({
           process,
+          line: over(),
           name: "claim",
           unknown: away, // the same epochs again change nothing
           work: () => {
@@ -96,6 +127,7 @@ export class VirtualDatabase {
       read: (partitions) =>
         this.#call({
           process,
+          line: over(),
           name: "read",
           unknown: away,
           work: () => ok(this.server.read(partitions)),
@@ -103,6 +135,7 @@ export class VirtualDatabase {
       write: (transaction) =>
         this.#call({
           process,
+          line: over(),
           name: "write",
           unknown: lost,
           work: () => this.server.attempt(transaction),
@@ -110,6 +143,7 @@ export class VirtualDatabase {
       rehearse: (transaction) =>
         this.#call({
           process,
+          line: over(),
           name: "rehearse",
           unknown: away, // nothing of it stays
           work: () => this.server.attempt(transaction, false),
@@ -144,21 +178,36 @@ export class VirtualDatabase {
     else this.#unreachable.add(process);
   }
 
-  #call<T>({ process, name, work, unknown }: Call<T>): Promise<Outcome<T>> {
+  /** What becomes of a call on a connection; it is so for all behind it. */
+  #fate(line: Line): Fate {
+    const random = this.#random;
+    const { faults } = this;
+    if (line.fate !== "well") return line.fate;
+    if (random.chance(faults.lostRequest)) line.fate = "lost";
+    else if (random.chance(faults.late)) {
+      line.fate = "late";
+      line.lateByMs = random.fraction() * faults.lateMsMax;
+    } else if (random.chance(faults.lostAnswer)) line.fate = "mute";
+    return line.fate;
+  }
+
+  #call<T>({ process, line, name, work, unknown }: Call<T>): Promise<Outcome<T>> {
     return new Promise((resolve) => {
       const random = this.#random;
       const { faults } = this;
+      const { nowMs } = this.#time;
       let told = false;
       const tell = (afterMs: number, outcome: Outcome<T>): void => {
         if (told) return;
         told = true;
         patience.cancel();
         this.#time.after(afterMs, () => {
+          line.isBroken ||= outcome === unknown;
           process.deliver(() => resolve(outcome));
         });
       };
       const patience = this.#time.after(limits.databaseTransactionMs, () => tell(0, unknown));
-      const thereMs = random.fraction() * faults.delayMsMax;
+      const thereMs = line.there(nowMs + random.fraction() * faults.delayMsMax) - nowMs;
       const backMs = random.fraction() * faults.delayMsMax;
       const execute = (): Outcome<T> => {
         const result = work();
@@ -167,28 +216,30 @@ export class VirtualDatabase {
         return result;
       };
       if (this.#state === "down" || this.#unreachable.has(process)) {
+        line.isBroken = true;
         tell(thereMs, away);
         return;
       }
       const life = this.#life;
+      const fate = this.#fate(line);
       const arrive = (): void => {
         if (this.#life !== life || this.#unreachable.has(process)) tell(backMs, unknown);
         else if (this.#state === "hung") this.#held.push(arrive);
         else if (random.chance(faults.refused)) tell(backMs, refusal);
-        else if (random.chance(faults.lostAnswer)) {
+        else if (fate === "mute") {
           execute();
           tell(backMs, unknown);
         } else {
           const done = execute();
+          const atMs = this.#time.nowMs;
+          const answerMs = line.back(atMs + backMs) - atMs;
           // A crash now, and the answer never leaves.
-          this.#time.after(backMs, () => tell(0, this.#life === life ? done : unknown));
+          this.#time.after(answerMs, () => tell(0, this.#life === life ? done : unknown));
         }
       };
-      if (random.chance(faults.lostRequest)) tell(thereMs, unknown);
-      else if (random.chance(faults.late)) {
-        tell(thereMs, unknown);
-        this.#time.after(thereMs + random.fraction() * faults.lateMsMax, arrive);
-      } else this.#time.after(thereMs, arrive);
+      if (fate === "lost" || fate === "late") tell(thereMs, unknown);
+      const lateMs = fate === "late" ? line.lateByMs : 0;
+      if (fate !== "lost") this.#time.after(thereMs + lateMs, arrive);
     });
   }
 }

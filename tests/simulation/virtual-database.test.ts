@@ -69,6 +69,20 @@ test("a write is answered once it is done; a step that does not fit changes noth
   expect(world.server.table("items")).toEqual(new Map([["a", { count: 3 }]]));
 });
 
+test("writes of one process take effect in the order given, and are answered in it", async () => {
+  for (let seed = 0; seed < 40; seed++) {
+    const world = new DatabaseWorld({ delayMsMax: 20 }, seed);
+    const order: string[] = [];
+    const told = (name: string) => (outcome: Outcome<WriteResult>) => {
+      order.push(`${name} ${outcome.ok ? outcome.value : outcome.failure.code}`);
+    };
+    void world.database.write(transaction(0, 3, 3)).then(told("first"));
+    void world.database.write(transaction(3, 4, 4)).then(told("second"));
+    await world.pass(100);
+    expect(order).toEqual(["first written", "second written"]);
+  }
+});
+
 test("a commit of unknown outcome happened, happens late, or never happens", async () => {
   const happens = { lostAnswer: [3, 3], lostRequest: [0, 0], late: [0, 3] } as const;
   for (const [fault, [soon, later]] of Object.entries(happens)) {
