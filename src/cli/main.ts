@@ -85,6 +85,7 @@ function addDatabaseCommands(root: Command): void {
   withSettings(
     root.command("rebuild").description("makes a grid anew from its database, all units stopped"),
     [
+      "rebuildFrom",
       "yes",
       "partitions",
       "data",

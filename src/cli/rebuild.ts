@@ -1,18 +1,24 @@
-// Rebuild: the command that makes a grid anew from its database: lost, or with other partitions.
+// Rebuild: the command that makes a grid anew from its database: lost, or with other partitions;
+// or the rows of the database from the grid.
 // Owns: what is said before and after it. Does not own: the rebuild (processing-units, grid).
 import { mkdirSync } from "node:fs";
-import { unwrap } from "../base/failure.ts";
+import { failure, FailureError, unwrap } from "../base/failure.ts";
 import { parseDatabaseUrl } from "../data-pump/database-url.ts";
+import type { GridIdentity } from "../grid/grid-directory.ts";
 import type { RebuildProgress, RebuildReport } from "../grid/rebuild-ports.ts";
 import type { Store } from "../grid/store.ts";
 import { openStore } from "../grid/stores/open-store.ts";
+import type { Application } from "../processing-units/application.ts";
 import {
+  existingGrid,
   openGeneration,
   rebuild,
   rebuildSource,
   type RebuildSource,
 } from "../processing-units/grid-rebuild.ts";
 import { openLog } from "../processing-units/lane-log.ts";
+import { loadApplication, tablesOf } from "../processing-units/load-application.ts";
+import { rebuildRows } from "../processing-units/rows-rebuild.ts";
 import { UnitDatabase } from "../processing-units/unit-database.ts";
 import { biddingApplication, placesOf } from "./bidder.ts";
 import type { Settings } from "./settings.ts";
@@ -29,6 +35,12 @@ export async function rebuildCommand(settings: Settings): Promise<void> {
     const log = openLog(null, settings.logLevel, "rebuild");
     const database = unwrap(await UnitDatabase.open(address, log));
     try {
+      if (settings.rebuildFrom === "grid") {
+        const grid = unwrap(await existingGrid(store));
+        const loaded = await loadApplication(await application(database, grid));
+        await rebuildTheRows(store, database, grid, loaded, settings);
+        return;
+      }
       const source = await rebuildSource(database, (known) => application(database, known));
       await rebuildFrom(store, unwrap(source), settings);
     } finally {
@@ -58,6 +70,50 @@ async function rebuildFrom(store: Store, source: RebuildSource, settings: Settin
   );
   line.end();
   for (const text of rebuiltLines(unwrap(report), source.spacesLost)) line.print(text);
+}
+
+/** The other way: the grid is whole, and the database is not. */
+async function rebuildTheRows(
+  store: Store,
+  database: UnitDatabase,
+  identity: GridIdentity,
+  application: Application,
+  settings: Settings,
+): Promise<void> {
+  const line = new StatusLine();
+  const { address } = database;
+  if (address === null) {
+    const message = "--from grid goes with a database whose rows are to be written";
+    throw new FailureError(failure("CONFIG_INVALID", message));
+  }
+  const kept = application.spaces.filter(({ table, writeOnly }) => table !== null && !writeOnly);
+  const names = kept.map(({ name }) => name).join(", ");
+  const generation = `generation ${String(identity.generation)}`;
+  line.print(
+    `grid ${identity.gridId}: ${count(identity.partitions, "partition")} of ${generation}`,
+  );
+  line.print(`their whole state takes the place of the rows, and the dead letters, of: ${names}`);
+  if (settings.yes !== true) {
+    line.print("nothing was changed; stop all units, then add --yes");
+    return;
+  }
+  unwrap(await database.adopt(identity, [...tablesOf(application).values()]));
+  const report = await rebuildRows({
+    ...{ store, identity, address, application },
+    progress: (partition, entries) => {
+      line.show(`partition ${String(partition)} · ${count(entries, "entry", "entries")}`);
+    },
+  });
+  line.end();
+  const { partitions, entries, lost } = unwrap(report);
+  const what = `${count(entries, "entry", "entries")} of ${count(partitions, "partition")}`;
+  line.print(`written from the grid: ${what}`);
+  if (lost.length === 0) return;
+  const ranges = lost.map(({ partition, from, to }) => {
+    return `${String(partition)}: ${String(from)} to ${String(to)}`;
+  });
+  const gone = "rows of write-only spaces that these records had are gone (partition: records)";
+  line.print(`${gone}: ${ranges.join(", ")}`);
 }
 
 async function planLines(

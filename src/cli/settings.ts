@@ -13,6 +13,10 @@ export type WorkloadName = (typeof workloadNames)[number];
 const rebuildTimes = ["never", "after-clean-stop"] as const;
 export type RebuildWhen = (typeof rebuildTimes)[number];
 
+/** Which of both a rebuild begins from, and so which it makes anew. */
+const rebuildSources = ["database", "grid"] as const;
+export type RebuildFrom = (typeof rebuildSources)[number];
+
 export interface Settings {
   readonly store?: string;
   readonly database?: string;
@@ -27,6 +31,7 @@ export interface Settings {
   readonly partitions?: number;
   readonly campaigns?: string;
   readonly rebuild: RebuildWhen;
+  readonly rebuildFrom: RebuildFrom;
   readonly yes?: boolean;
   readonly targets: readonly string[];
   readonly seed: number;
@@ -175,6 +180,18 @@ const options: Readonly<Record<SettingName, () => Option>> = {
     )
       .choices(rebuildTimes)
       .default("never"),
+  rebuildFrom: () => {
+    const option = setting(
+      "REBUILD_FROM",
+      "--from <source>",
+      "database: a new grid of what the database has; grid: the rows of all that the grid keeps, " +
+        "where the database went back to an old backup",
+    )
+      .choices(rebuildSources)
+      .default("database");
+    option.attributeName = () => "rebuildFrom"; // `from` is a seed
+    return option;
+  },
   yes: () => setting("YES", "--yes", "do it; without, it says what would be done"),
   campaigns: () =>
     setting("CAMPAIGNS", "--campaigns <file>", "campaigns, JSON (default: those of the demo)"),

@@ -91,8 +91,9 @@ export function judgeOvertaken(
 /** Records that the database needs and the log no longer has: the database is too old. */
 export function recordsMissing(partition: number, from: number, tail: number): Failure {
   const range = `records ${from} to ${tail} of partition ${partition}`;
+  const advice = "restore a younger backup, or write the rows anew: orrery rebuild --from grid";
   return failure(
     "DATABASE_LOST",
-    `the log does not hold all of the ${range} that the database lacks; restore a younger backup`,
+    `the log does not hold all of the ${range} that the database lacks; ${advice}`,
   );
 }

@@ -13,7 +13,7 @@ import { systemTimers } from "../base/timers.ts";
 import type { Mender } from "../data-pump/mender.ts";
 import { PostgresRebuildDatabase } from "../data-pump/rebuild-database.ts";
 import { decodePointer } from "../grid/generation-pointer.ts";
-import type { GridIdentity } from "../grid/grid-directory.ts";
+import { openGrid, type GridIdentity } from "../grid/grid-directory.ts";
 import { directoryMapName, pointerKey } from "../grid/grid-keys.ts";
 import type { RebuildProgress, RebuildReport } from "../grid/rebuild-ports.ts";
 import { rebuildGrid } from "../grid/rebuild.ts";
@@ -91,6 +91,17 @@ export async function openGeneration(store: Store): Promise<Outcome<number | nul
   if (pointer === null)
     return failed("GRID_FORMAT", "the generation pointer is of a newer version");
   return ok(pointer.state === "open" ? pointer.generation : null);
+}
+
+/** The grid in a store; GRID_LOST where there is none, or as `openGrid` fails. */
+export function existingGrid(store: Store): Promise<Outcome<GridIdentity>> {
+  return openGrid({
+    ...system,
+    store,
+    partitions: null,
+    partitionsDefault: limits.partitionsDefault,
+    mayCreate: () => Promise.resolve(failed("GRID_LOST", "there is no grid in the store")),
+  });
 }
 
 /** Runs a rebuild (grid/rebuild.ts says what `replaces` and `partitions` mean, and how it fails). */

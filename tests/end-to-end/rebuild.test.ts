@@ -118,5 +118,17 @@ test("G1: a lost grid goes on from its database: by itself after a clean stop, e
   expect(moved.written_off).toBe(killed.written_off + killed.held);
   await trade(fourthUrl, join(folder, "three.jsonl"), 3);
   await stop(fourth, join(folder, "three.jsonl"));
-  expect((await money()).most).toBe(budgetMicros);
+  const last = await money();
+  expect(last.most).toBe(budgetMicros);
+
+  // The other way round: the database went back to where nothing was, and the log is trimmed.
+  await sql`DELETE FROM purses`;
+  await sql`UPDATE orrery.progress SET seq = 0, epoch = 0, chain = NULL`;
+  const rows = startOrrery(["rebuild", ...flags, "--from", "grid", "--yes"], { env });
+  expect(await rows.ended).toEqual({ code: 0, signal: null });
+  expect(rows.stdout).toMatch(/\nwritten from the grid: \d+ entries of 5 partitions\n/);
+  expect(await money()).toEqual(last);
+  const [fifth] = await serving("--store", `lmdb:${join(folder, "grid")}`);
+  await stop(fifth, join(folder, "three.jsonl"));
+  expect(fifth.stdout).toMatch(/\nstopped; all is written\n$/);
 }, 180_000);
