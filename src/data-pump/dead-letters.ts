@@ -97,10 +97,10 @@ function toLetter(row: AnswerRow): StoredLetter {
 /** The letters of one transaction of an operator: how they go back to their table. */
 function asRows(table: Table, { key, value }: DeadLetter): TableRows {
   const rows = { table, upserts: [], deletes: [], appends: [] };
-  if (value === null) return { ...rows, deletes: [key] };
-  return table.kind === "append"
-    ? { ...rows, appends: [[key, value]] }
-    : { ...rows, upserts: [[key, value]] };
+  if (table.kind === "append") {
+    return value === null ? rows : { ...rows, appends: [[key, value]] };
+  }
+  return value === null ? { ...rows, deletes: [key] } : { ...rows, upserts: [[key, value]] };
 }
 
 /** What an operator can do about dead letters. Calls are made one at a time. */

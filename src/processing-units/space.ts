@@ -41,6 +41,8 @@ export function space<V extends Entry>(options: {
   const { routeOf } = options;
   assert(!options.name.startsWith("$"), `the name of space ${options.name} begins with "$"`);
   assert(!writeOnly || table !== null, `write-only space ${options.name} needs a table`);
+  const appends = table?.kind === "append";
+  assert(!appends || writeOnly, `${options.name}: only write-only spaces have append-only tables`);
   const comesBack = routeOf !== undefined;
   assert(!comesBack || (table !== null && !writeOnly), `${options.name} cannot come back`);
   return {

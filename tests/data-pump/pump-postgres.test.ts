@@ -6,10 +6,12 @@ import { unwrap, type Failure } from "../../src/base/failure.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import { systemRandom } from "../../src/base/random.ts";
 import { systemTimers, type TimerHandle } from "../../src/base/timers.ts";
-import { parseDatabaseUrl } from "../../src/data-pump/database-url.ts";
+import { DeadLetters } from "../../src/data-pump/dead-letters.ts";
+import { OpenDatabase } from "../../src/data-pump/open-database.ts";
 import { PostgresDatabase } from "../../src/data-pump/postgres-database.ts";
 import { Pump } from "../../src/data-pump/pump.ts";
 import { connectTo, startTestDatabase, type TestDatabase } from "../support/embedded-database.ts";
+import { addressOf } from "../support/postgres-address.ts";
 import { item, itemsTable, MemoryLog } from "../support/pump-world.ts";
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
@@ -34,8 +36,7 @@ interface Lane {
 }
 
 function lane(url: string): Lane {
-  const address = unwrap(parseDatabaseUrl(url));
-  if (address.kind !== "postgres") throw new Error("not an address of a server");
+  const address = addressOf(url);
   const tables = [itemsTable];
   const connection = new PostgresDatabase({ address, identity, tables, timers: systemTimers });
   const halted = new Map<number, Failure>();
@@ -203,6 +204,38 @@ test("D6: records journaled while the database was away are written when it is b
   await allow(true);
   await expectAllWritten(owner, url, logs);
   expect(owner.pump.problem).toBeNull();
+  await admin.end();
+  await stopLane(owner);
+});
+
+test("D33: letters that a constraint made are retried while the owner writes; all is the fold", async () => {
+  const url = await database.fresh();
+  const [owner, logs] = [lane(url), makeLogs()];
+  attachAll(owner, logs);
+  const load = new Load(owner, logs);
+  load.bring(100);
+  expect(await owner.pump.drain(60_000)).toBe(true);
+  const admin = connectTo(url);
+  // Refuses a hot key and a key of its own now and then; the hot key's later changes follow.
+  await admin`ALTER TABLE items ADD CONSTRAINT odd CHECK (count % 100 <> 3) NOT VALID`;
+  load.bring(400);
+  expect(await owner.pump.drain(60_000)).toBe(true);
+  const desk = new DeadLetters({
+    database: new OpenDatabase(addressOf(url), systemTimers),
+    tables: new Map([["items", itemsTable]]),
+    timers: systemTimers,
+  });
+  const { total } = unwrap(await desk.list(0));
+  expect(total).toBeGreaterThan(8);
+  expect(await rowsIn(url)).not.toEqual(foldOf(logs));
+  await admin`ALTER TABLE items DROP CONSTRAINT odd`;
+  const writing = load.start();
+  const acts = unwrap(await desk.retryAll());
+  writing.cancel();
+  expect(acts.every((act) => act.ok)).toBe(true);
+  await expectAllWritten(owner, url, logs);
+  expect(unwrap(await desk.list(0)).total).toBe(0);
+  expect(owner.halted.size).toBe(0);
   await admin.end();
   await stopLane(owner);
 });
