@@ -4,7 +4,7 @@ import type { Pump } from "../data-pump/pump.ts";
 
 export interface PartitionDatabase {
   readonly hasDatabase: boolean;
-  /** The last position that the database has, read now; null: not known. Infinity: there is none. */
+  /** The last position that it has, read now; null: not known. Infinity: there is none. */
   confirmWritten(): Promise<number | null>;
   /** True while as much waits for the database as may. */
   isBacklogFull(): boolean;

@@ -23,11 +23,21 @@ const send: fc.Arbitrary<Step> = fc
     fc.constantFrom("s", "t"),
     fc.option(fc.constantFrom("k", "l"), { freq: 4 }),
     fc.boolean(),
+    fc.constantFrom("journal", "written"),
   )
-  .map(([which, sender, key, keepsReply]) => ({
-    name: `send ${String(which)} ${sender} ${String(key)} ${String(keepsReply)}`,
+  .map(([which, sender, key, keepsReply, ack]) => ({
+    name: `send ${String(which)} ${sender} ${String(key)} ${String(keepsReply)} ${ack}`,
     run: (world) => {
-      world.send(which, sender, key, keepsReply);
+      world.send(which, sender, key, keepsReply, ack);
+    },
+  }));
+
+const word: fc.Arbitrary<Step> = fc
+  .tuple(owner, fc.constantFrom("write", "hear"))
+  .map(([which, kind]) => ({
+    name: `${kind} ${String(which)}`,
+    run: (world) => {
+      world[kind](which);
     },
   }));
 
@@ -85,13 +95,14 @@ const step = fc.oneof(
   { weight: 6, arbitrary: repeat },
   { weight: 6, arbitrary: pass },
   { weight: 4, arbitrary: fault },
+  { weight: 5, arbitrary: word },
   { weight: 2, arbitrary: takeOver },
   { weight: 3, arbitrary: end },
   { weight: 1, arbitrary: giveUp },
   { weight: 1, arbitrary: checkpoint },
 );
 
-test("P2, P4, P5, P7: each number and key has one effect at most, and one where it was answered", async () => {
+test("P2, P4, P5, P7, P13: each number and key has one effect at most, and one where it was answered", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.nat(),

@@ -5,7 +5,8 @@ import { expect } from "vitest";
 import { Type } from "typebox";
 import { failed, failure, type Outcome } from "../../src/base/failure.ts";
 import { seededRandom, type Random } from "../../src/base/random.ts";
-import type { Value } from "../../src/grid/log-record.ts";
+import { entriesOf, type Value } from "../../src/grid/log-record.ts";
+import type { ChainedRecord } from "../../src/grid/partition-log.ts";
 import type { ByteMap } from "../../src/grid/store.ts";
 import { command, space, type Application } from "../../src/processing-units/application.ts";
 import { requestSpace, senderSpace } from "../../src/processing-units/internal-spaces.ts";
@@ -118,6 +119,7 @@ interface Sent {
   readonly number: number;
   readonly key: string | null;
   readonly keepsReply: boolean;
+  readonly ack: "journal" | "written";
   /** Tries that are not answered, and what those that are were told. */
   underWay: number;
   readonly told: Outcome<Value>[];
@@ -133,6 +135,12 @@ export class PartitionWorld {
   readonly #random: Random;
   readonly #owners: Owner[] = [];
   readonly #sent: Sent[] = [];
+  /** Records that the database has. */
+  #written = 0;
+  /** Where each effect is journaled, as far as an owner lived to say so. */
+  readonly #positions = new Map<string, number>();
+  /** What was answered as written, and up to where the database had the records then. */
+  readonly #answeredWritten: { readonly id: string; readonly written: number }[] = [];
 
   private constructor(time: VirtualTime, grid: PartitionGrid, random: Random) {
     this.time = time;
@@ -154,7 +162,14 @@ export class PartitionWorld {
     const map = new UnrulyMap(this.#grid.map, this.time, this.#random);
     const { clock, timers } = this.time;
     const options = { application: effectApplication, clock, timers, random: this.#random };
-    const { partition } = openPartition({ ...this.#grid, map }, {}, options);
+    const events = {
+      journaled: (_partition: Partition, { record }: ChainedRecord) => {
+        for (const change of entriesOf(record.body).flatMap(({ changes }) => changes)) {
+          if (change.space === effects.name) this.#positions.set(change.key, record.position);
+        }
+      },
+    };
+    const { partition } = openPartition({ ...this.#grid, map }, events, options);
     this.#owners.push({ partition, map });
   }
 
@@ -179,10 +194,21 @@ export class PartitionWorld {
     this.#owner(which)?.map.faults.push(fault);
   }
 
-  send(which: number, sender: string, key: string | null, keepsReply: boolean): void {
+  /** The database gets what an owner knows to be journaled. */
+  write(which: number): void {
+    this.#written = Math.max(this.#written, this.#owner(which)?.partition.journaled ?? 0);
+  }
+
+  /** An owner, perhaps one of before, hears what the database has. */
+  hear(which: number): void {
+    this.#owner(which)?.partition.written(this.#written);
+  }
+
+  send(which: number, sender: string, key: string | null, reply: boolean, ack: Sent["ack"]): void {
     const before = this.#sent.filter((sent) => sent.sender === sender).length;
     const told: Outcome<Value>[] = [];
-    const sent = { sender, number: before + 1, key, keepsReply, underWay: 0, told, done: false };
+    const rest = { key, keepsReply: reply, ack, underWay: 0, told, done: false };
+    const sent = { sender, number: before + 1, ...rest };
     this.#sent.push(sent);
     this.#give(sent, which);
   }
@@ -214,6 +240,8 @@ export class PartitionWorld {
     this.#checkRefused();
     for (const sent of this.#sent) if (!sent.done) this.#give(sent, last);
     await this.pass(5000);
+    this.write(last);
+    this.hear(last);
     this.takeOver();
     await this.pass(5000);
     this.#check();
@@ -230,6 +258,9 @@ export class PartitionWorld {
         [...partition.memory.entries(name)].sort(([a], [b]) => (a < b ? -1 : 1)),
       );
     expect(rows(after)).toEqual(rows(before)); // P2
+    for (const { id, written } of this.#answeredWritten) {
+      expect(written).toBeGreaterThanOrEqual(this.#positions.get(id) ?? 0); // P13
+    }
     const counts = new Map(after.memory.entries("effects"));
     for (const sent of this.#sent) {
       const { done, keepsReply, told } = sent;
@@ -262,12 +293,12 @@ export class PartitionWorld {
   #give(sent: Sent, which: number): void {
     const owner = this.#owner(which);
     if (owner === undefined) return;
-    const { sender, number, key, keepsReply } = sent;
+    const { sender, number, key, keepsReply, ack } = sent;
     sent.underWay++;
     owner.partition.execute({
       command: "take",
       input: { id: idOf(sent) },
-      ack: "journal",
+      ack,
       read: "local",
       origin: { sender, number, confirmed: this.#confirmed(sender), attempt: 0 },
       keepsReply,
@@ -277,6 +308,10 @@ export class PartitionWorld {
         if (owner.map.crashed) return; // the answer never left
         sent.underWay--;
         sent.told.push(outcome);
+        const isKnown = !outcome.ok && outcome.failure.code === known;
+        if (ack === "written" && (outcome.ok || isKnown)) {
+          this.#answeredWritten.push({ id: idOf(sent), written: this.#written });
+        }
         if (outcome.ok) sent.done = true;
       },
     });

@@ -81,6 +81,13 @@ export function databaseAwayStory(engine: GridEngine): void {
     await exchange.moreBids(200);
     const later = await backlogAbove(url, shortly);
     expect(await notReady(url)).toBe(null);
+    await until("the alarm says for how long the room lasts", async () => {
+      const answer = await (await fetch(`${url}/readyz`)).text();
+      const isSaid = /cannot be written .* room for \d+ more .* which lasts about \d+/.test(answer);
+      return isSaid ? null : answer;
+    });
+    expect(await metricOf(url, "orrery_backlog_seconds")).toBeGreaterThan(0);
+    expect(await metricOf(url, "orrery_backlog_full")).toBe(0);
 
     const books = await readBooks(ledgerPath);
     await first.process.killTree();
@@ -97,6 +104,8 @@ export function databaseAwayStory(engine: GridEngine): void {
       return (await bookProblems(sql, all))[0] ?? null;
     });
     await until("nothing is left to write", () => notWritten(url));
+    expect(await metricOf(url, "orrery_database_away")).toBe(0);
+    expect(await metricOf(url, "orrery_dead_letters")).toBe(0);
     expect(await moneyProblems(sql, budgetsOf(campaigns))).toEqual([]);
     second.process.signal("SIGTERM");
     expect(await second.process.ended).toEqual({ code: 0, signal: null });
