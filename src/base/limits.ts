@@ -141,7 +141,7 @@ export const limits = {
   logReadBytes: 128 * 1024,
   /** A rebuild ends a log so many records beyond what its owner is known to have acknowledged. */
   endRecordsBeyond: 256,
-  /** A rebuild waits so long for a database that is away, and for its tables to be read. */
+  /** A rebuild waits so long for a database, or a store's roster, that does not answer. */
   rebuildDatabaseMsMax: 60_000,
   /** What a rebuild keeps in memory of all partitions until it is written as segments. */
   rebuildBufferBytes: 64 * 1024 * 1024,

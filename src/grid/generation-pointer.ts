@@ -8,6 +8,7 @@
 import { Packr } from "msgpackr";
 import { failure, ok, type Failure, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
+import type { TimerHandle, Timers } from "../base/timers.ts";
 import { directoryMapName, pointerKey } from "./grid-keys.ts";
 import { formatByte } from "./log-record.ts";
 import type { Store } from "./store.ts";
@@ -68,4 +69,31 @@ export async function generationEnded(
   return ok(
     failure("GRID_ENDED", `generation ${String(generation)} of the grid has ended: ${now}`),
   );
+}
+
+/**
+ * Looks at the pointer with each heartbeat (G3); `ended` is told once, when another generation is
+ * open or comes. A look that gets no answer is no reason.
+ */
+export function watchGeneration(options: {
+  readonly store: Store;
+  readonly generation: number;
+  readonly timers: Timers;
+  readonly ended: (reason: Failure) => void;
+}): TimerHandle {
+  const { store, generation, timers, ended } = options;
+  let isLooking = false;
+  const look = async (): Promise<void> => {
+    isLooking = true;
+    const outcome = await generationEnded(store, generation);
+    isLooking = false;
+    if (!outcome.ok || outcome.value === null) return;
+    isLooking = true; // for ever
+    watch.cancel();
+    ended(outcome.value);
+  };
+  const watch = timers.every(limits.heartbeatMs, () => {
+    if (!isLooking) void look();
+  });
+  return watch;
 }

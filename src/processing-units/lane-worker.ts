@@ -11,6 +11,7 @@ import { systemRandom } from "../base/random.ts";
 import { systemTimers } from "../base/timers.ts";
 import { PostgresDatabase } from "../data-pump/postgres-database.ts";
 import { Pump } from "../data-pump/pump.ts";
+import { watchGeneration } from "../grid/generation-pointer.ts";
 import { holdsGrid } from "../grid/grid-directory.ts";
 import type { Store } from "../grid/store.ts";
 import { openStore } from "../grid/stores/open-store.ts";
@@ -121,11 +122,20 @@ class LaneHost {
     const settling = systemTimers.every(limits.heartbeatMs, () => {
       this.#reportSettled();
     });
+    const watch = watchGeneration({
+      store: this.#store,
+      generation: this.#task.identity.generation,
+      timers: systemTimers,
+      ended: (reason) => {
+        this.#lost(reason);
+      },
+    });
     const slot = unwrap(await this.#lane.join());
     this.#log.info({ slot }, "lane joined");
     this.#say({ kind: "ready", slot });
     const fault = await Promise.race([stopped, lost]);
     settling.cancel();
+    watch.cancel();
     if (fault !== undefined) throw new FailureError(fault);
     const written = await this.#lane.close();
     // The thread may be used again: nothing of this lane may stay.

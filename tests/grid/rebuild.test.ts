@@ -6,10 +6,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { failed, ok, unwrap, type Outcome } from "../../src/base/failure.ts";
+import { failed, ok, unwrap, type Failure, type Outcome } from "../../src/base/failure.ts";
+import { limits } from "../../src/base/limits.ts";
 import { seededRandom } from "../../src/base/random.ts";
 import { systemTimers } from "../../src/base/timers.ts";
-import { generationEnded } from "../../src/grid/generation-pointer.ts";
+import { generationEnded, watchGeneration } from "../../src/grid/generation-pointer.ts";
 import { openGrid, type GridIdentity } from "../../src/grid/grid-directory.ts";
 import { generationMapName, headKey, recordKey } from "../../src/grid/grid-keys.ts";
 import { decodeRecord } from "../../src/grid/log-record.ts";
@@ -18,6 +19,8 @@ import { rebuildGrid } from "../../src/grid/rebuild.ts";
 import type { Store } from "../../src/grid/store.ts";
 import { openLmdbStore } from "../../src/grid/stores/lmdb-store.ts";
 import { MemoryStore } from "../../src/grid/stores/memory-store.ts";
+import { VirtualProcess } from "../../src/simulation/virtual-process.ts";
+import { VirtualTime } from "../../src/simulation/virtual-time.ts";
 import { newCheckpointOwner, partition } from "./checkpoint-owner.ts";
 import { LayeredStore } from "./layered-store.ts";
 import { InstantTime } from "./manual-timers.ts";
@@ -193,6 +196,30 @@ describe("G3: whoever works in a generation that ended", () => {
     expect(await generationEnded(store, 2)).toEqual(ok(null));
     const wiped = new MemoryStore();
     expect(await generationEnded(wiped, 2)).toEqual(ok(null));
+  });
+
+  test("is told once, at its next heartbeat, and not while the store is silent", async () => {
+    const store = new MemoryStore();
+    const time = new VirtualTime();
+    const database = tablesOf(await made(store));
+    let isSilent = true;
+    const behind = new LayeredStore(store, (_call, forward) =>
+      isSilent ? Promise.resolve(failed("STORE_TIMEOUT", "silent")) : forward(),
+    );
+    const told: string[] = [];
+    const ended = ({ code }: Failure) => void told.push(code);
+    const { timers } = new VirtualProcess(time);
+    watchGeneration({ store: behind, generation: 1, timers, ended });
+    const pass = async () => {
+      await time.run({ untilMs: time.nowMs + 3 * limits.heartbeatMs, eventsMax: 1000 });
+    };
+    unwrap(await rebuild(store, database, { replaces: 1 }));
+    await pass();
+    expect(told).toEqual([]);
+    isSilent = false;
+    await pass();
+    await pass();
+    expect(told).toEqual(["GRID_ENDED"]);
   });
 });
 
