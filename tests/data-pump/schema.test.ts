@@ -148,6 +148,19 @@ test("D8: who may not change a schema can work in one that was migrated before",
   );
   const limited = Object.assign(new URL(url), { username: "worker", password: "secret" });
   expect(unwrap(await admin(limited.href).adopt(identity, [orders]))).toBeNull();
+  const address = addressOf(limited.href);
+  const options = { address, identity, tables: [orders], timers: systemTimers };
+  const pump = new PostgresDatabase(options);
+  unwrap(await pump.claim(1, [{ partition: 0, epoch: 1 }]));
+  const chain = Buffer.alloc(16);
+  const step = { partition: 0, epoch: 1, before: 0, seq: 1, chain, letters: 0, complete: false };
+  const change = { space: "orders", key: "a", value: { price: "1.50" } };
+  const letter = { ...change, partition: 0, position: 1, change: 0, reason: "why" };
+  const upserts = [["b", { price: "1.50" }]] as const;
+  const rows = [{ table: orders, upserts, deletes: ["c"], appends: [] }];
+  const transaction = { generation: 1, steps: [step], rows, letters: [letter] };
+  expect(unwrap(await pump.write(transaction))).toBe("written");
+  await pump.close();
   expect(await admin(limited.href).adopt(identity, [wider])).toMatchObject({
     failure: { code: "DATABASE_REFUSED" },
   });
