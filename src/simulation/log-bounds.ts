@@ -29,7 +29,7 @@ export function logShape(
 }
 
 /** Any lanes; the first one serves. */
-export function lanesShape(
+function lanesShape(
   lanes: readonly LaneBounds[],
   faults: Partial<Omit<LogShape, "lanes">> = {},
 ): LogShape {
@@ -135,6 +135,7 @@ export const wideBounds: readonly NamedShape[] = [
   ["three lanes, an append and a checkpoint", three(lane(0, 1, 1))],
   ["three lanes, an append, a release", three(lane(0, 1, 0, 1))],
   ["three lanes, an append, a database", three(lane(0, 1, 0), database)],
+  ["three lanes, an append, a database, a crash", three(lane(0, 1, 0), { ...database, crashes: 1 })],
   [
     "an append and a checkpoint, a release, both take over",
     lanesShape([lane(1, 1, 1, 1), lane(1, 0, 0)]),

@@ -1,13 +1,14 @@
 // Log world: one moment of a log that is explored, and all that may happen next in it: who runs,
 // which call is answered, lost or held back, who dies, what goes back.
-// Owns: the steps. Does not own: the search (log-explorer.ts); lanes and copies (log-script.ts);
-// what is right (log-oracle.ts).
+// Owns: the steps. Does not own: the search (log-explorer.ts); copies and lanes (log-script.ts,
+// script-lane.ts); what is right (log-oracle.ts).
 import { assert } from "../base/assert.ts";
 import type { CheckpointCall } from "../grid/checkpoint-state.ts";
 import { checksum } from "../grid/log-record.ts";
 import type { LogRules } from "../grid/log-rules.ts";
 import type { LogCall } from "../grid/log-write.ts";
-import { LogScript, type ScriptLane } from "./log-script.ts";
+import { LogScript } from "./log-script.ts";
+import type { ScriptLane } from "./script-lane.ts";
 import { ReplicaStore } from "./replica-store.ts";
 import { ScriptDatabase, type DatabaseCall, type PumpBug } from "./script-database.ts";
 

@@ -2,7 +2,7 @@
 // executed by whoever writes the schedule.
 // Owns: the machine's state and the memory beside it. What production does a little later, because
 // others have their turn (encoding), is done at once: a schedule decides about calls.
-// Does not own: the lane (log-script.ts).
+// Does not own: the lane (script-lane.ts).
 import { must } from "../base/assert.ts";
 import {
   composeCheckpoint,

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { limits } from "../../src/base/limits.ts";
 import { stepLog } from "../../src/grid/log-machine.ts";
-import type { ScriptLane } from "../../src/simulation/log-script.ts";
+import type { ScriptLane } from "../../src/simulation/script-lane.ts";
 import {
   checking,
   checkingDurable,

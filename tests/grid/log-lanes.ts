@@ -2,7 +2,8 @@
 // log's machine.
 import { recordKey } from "../../src/grid/grid-keys.ts";
 import { encodeRecord, type RecordBody } from "../../src/grid/log-record.ts";
-import { LogScript, type ScriptLane } from "../../src/simulation/log-script.ts";
+import { LogScript } from "../../src/simulation/log-script.ts";
+import type { ScriptLane } from "../../src/simulation/script-lane.ts";
 
 /** Bytes whose format byte no version of today knows. */
 export const newer = Buffer.of(9, 1, 2, 3);

@@ -6,7 +6,8 @@ import { describe, expect, test } from "vitest";
 import { canAppend, stepLog } from "../../src/grid/log-machine.ts";
 import { encodeHead, type RecordBody } from "../../src/grid/log-record.ts";
 import type { LogEvent, LogPhase, LogState } from "../../src/grid/log-state.ts";
-import { LogScript, type ScriptLane } from "../../src/simulation/log-script.ts";
+import { LogScript } from "../../src/simulation/log-script.ts";
+import type { ScriptLane } from "../../src/simulation/script-lane.ts";
 import type { StoreValue } from "../../src/simulation/replica-store.ts";
 
 import {

@@ -3,7 +3,8 @@
 // empty where they hold.
 // Owns: the schedules. Does not own: which rule each is for (checkpoint-rules.test.ts).
 import type { LogRules } from "../../src/grid/log-rules.ts";
-import { LogScript, type ScriptLane } from "../../src/simulation/log-script.ts";
+import { LogScript } from "../../src/simulation/log-script.ts";
+import type { ScriptLane } from "../../src/simulation/script-lane.ts";
 
 type Verdict = readonly string[];
 

@@ -3,7 +3,8 @@
 // Owns: the schedules. Does not own: which rule each is for (log-rules.test.ts).
 import { checksum, decodeRecord } from "../../src/grid/log-record.ts";
 import type { LogRules } from "../../src/grid/log-rules.ts";
-import { LogScript, type AnswerFilter, type ScriptLane } from "../../src/simulation/log-script.ts";
+import { LogScript } from "../../src/simulation/log-script.ts";
+import type { AnswerFilter, ScriptLane } from "../../src/simulation/script-lane.ts";
 
 type Verdict = readonly string[];
 
