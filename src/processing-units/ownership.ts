@@ -1,7 +1,7 @@
 // Ownership: what one lane decides, heartbeat by heartbeat, about who owns which partition: it
 // says in the roster that it lives and what it owns, sees who else does, computes the assignment
 // that everybody computes, claims what is free and its own, and hands over what is not.
-// Owns: the heartbeats, the judgement of who is dead, the two decisions. Does not own: the slots
+// Owns: the heartbeats, the two decisions. Does not own: who lives (living-lanes.ts), the slots
 // (grid/roster.ts), the arithmetic (messaging-grid/assignment.ts), what claiming and handing over
 // are (lane.ts, partition.ts).
 // Nothing here can make anything wrong: the log decides who is right. It decides how soon.
@@ -9,7 +9,6 @@
 //   O1. A lane claims a partition only where nobody holds it who lives: released, or its lane's
 //       heartbeat stood still and its connection is closed, refused, or silent for long.
 //   O3. Lanes of one grid write to one database (lane-admission.ts).
-//   O2. A lane whose wall clock is seconds off the others' claims nothing.
 import type { Clock } from "../base/clock.ts";
 import { failure, ok, type Failure, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
@@ -21,8 +20,8 @@ import type { ByteMap } from "../grid/store.ts";
 import { assign, joinDelayMs } from "../messaging-grid/assignment.ts";
 import type { OwnerTable } from "../messaging-grid/owner-table.ts";
 import type { PeerLinks } from "../messaging-grid/peer-links.ts";
-import { RosterWatch } from "../messaging-grid/roster-watch.ts";
 import { databaseMisfit, joinsBefore } from "./lane-admission.ts";
+import { LivingLanes } from "./living-lanes.ts";
 
 /** Who this lane is, for the others. */
 export interface LaneIdentity {
@@ -76,7 +75,7 @@ const formatVersion = 1;
 
 export class Ownership {
   readonly #options: OwnershipOptions;
-  readonly #watch: RosterWatch;
+  readonly #living: LivingLanes;
   readonly #slot: RosterSlot;
   #number = -1;
   #links: PeerLinks | null = null;
@@ -87,8 +86,7 @@ export class Ownership {
   #witnessed: readonly OwnedPartition[] = [];
   /** When the last heartbeat that is known to be stored was begun. */
   #beatAtMs = Number.NEGATIVE_INFINITY;
-  /** Cards of the lanes that have not left, and those of all slots. */
-  #entries: readonly RosterEntry[] = [];
+  /** Cards of all slots, those that were left included. */
   #everybody: readonly RosterEntry[] = [];
   /** Until when each partition counts as somebody's who has not said so in the roster yet. */
   readonly #doubts = new Map<number, number>();
@@ -105,7 +103,7 @@ export class Ownership {
   constructor(options: OwnershipOptions) {
     this.#options = options;
     const { map, timers, clock } = options;
-    this.#watch = new RosterWatch(clock);
+    this.#living = new LivingLanes(clock);
     this.#slot = new RosterSlot({ map, timers, clock });
   }
 
@@ -143,6 +141,7 @@ export class Ownership {
     this.#witnessed = this.#slot.witnessed;
     this.#joinedAtMs = clock.monotonicMs();
     this.#links = this.#options.makeLinks(joined.value);
+    this.#living.join(joined.value, this.#links);
     void this.#run();
     return ok(joined.value);
   }
@@ -230,18 +229,13 @@ export class Ownership {
 
   /** Why commands to the lane in that slot cannot get there although it lives; null: they can. */
   unreachable(slot: number): Failure | null {
-    if (slot === this.#number || this.#links === null) return null;
-    const { open, closedMs } = this.#links.state(slot);
-    if (open || closedMs < limits.peerUnreachableMs || !this.#watch.isMoving(slot)) return null;
-    const name = this.#entries.find((entry) => entry.slot === slot)?.card.name ?? "the owner";
-    const message = `${name} lives, but cannot be reached from this lane; nothing was changed`;
-    return failure("PEER_UNREACHABLE", message);
+    return this.#living.unreachable(slot);
   }
 
   /** What is wrong with this lane's place among the others, in words; empty where nothing is. */
   alarms(): string[] {
-    const alarms = this.#entries.flatMap(({ slot }) => this.unreachable(slot)?.message ?? []);
-    const offsetMs = this.#clockOffsetMs();
+    const alarms = this.entries.flatMap(({ slot }) => this.unreachable(slot)?.message ?? []);
+    const offsetMs = this.#living.clockOffsetMs();
     if (Math.abs(offsetMs) > limits.clockOffsetMsMax) {
       const seconds = (offsetMs / 1000).toFixed(1);
       alarms.push(`this lane's clock is ${seconds} s off the others'; it claims nothing`);
@@ -251,7 +245,7 @@ export class Ownership {
 
   /** The newest cards of the lanes that have not left, this one's included. */
   get entries(): readonly RosterEntry[] {
-    return this.#entries;
+    return this.#living.entries;
   }
 
   async #run(): Promise<void> {
@@ -304,7 +298,7 @@ export class Ownership {
     if (nowMs - this.#joinedAtMs >= limits.slotForgottenMs) this.#joins = 1; // it came to stay
     if (this.#state !== "joining") return;
     // Where nobody else is ready there is nothing that it could move back and forth.
-    const isNeeded = !this.#entries.some((entry) => this.#isReadyBefore(entry));
+    const isNeeded = !this.entries.some((entry) => this.#isReadyBefore(entry));
     const delayMs = isNeeded ? 0 : joinDelayMs(this.#joins);
     if (nowMs - this.#joinedAtMs >= Math.max(limits.joinSettleMs, delayMs)) {
       this.#state = "ready";
@@ -314,15 +308,14 @@ export class Ownership {
   /** Has partitions that this lane's coming and going would move; not where both have just begun. */
   #isReadyBefore(entry: RosterEntry): boolean {
     const { card, slot } = entry;
-    if (slot === this.#number || card.state !== "ready" || this.#isDead(entry)) return false;
+    if (slot === this.#number || card.state !== "ready" || this.#living.isDead(entry)) return false;
     return card.unit !== this.#options.lane.unit || this.#options.predecessor !== null;
   }
 
   #observe(entries: readonly RosterEntry[]): void {
     const { owners, lane } = this.#options;
     this.#everybody = entries;
-    this.#entries = entries.filter(({ card }) => card.state !== "left");
-    this.#watch.observe(this.#entries);
+    this.#living.observe(entries.filter(({ card }) => card.state !== "left"));
     for (const { slot, card } of entries) {
       if (slot === this.#number) continue;
       for (const { partition, epoch } of card.owned) {
@@ -337,7 +330,7 @@ export class Ownership {
         owners.released(partition, epoch);
       }
     }
-    const others = this.#entries.filter(({ slot }) => slot !== this.#number);
+    const others = this.entries.filter(({ slot }) => slot !== this.#number);
     this.#links?.want(
       others.map(({ slot, card: { incarnation, unit, address } }) => ({
         slot,
@@ -352,28 +345,18 @@ export class Ownership {
   #isTakenUp({ partition, epoch, acknowledged }: OwnedPartition): boolean {
     const serves = (one: OwnedPartition): boolean =>
       one.partition === partition && one.epoch > epoch && one.acknowledged > acknowledged;
-    return this.#entries.some(({ card }) => card.owned.some(serves));
-  }
-
-  /** O1: its heartbeat stood still, and nothing connects us. */
-  #isDead({ slot }: RosterEntry): boolean {
-    if (slot === this.#number || this.#links === null || !this.#watch.isStill(slot)) return false;
-    const { open, closedMs, refused } = this.#links.state(slot);
-    if (open) return false; // a frozen one's connection ends after the suspicion time
-    if (refused || closedMs >= limits.peerSilenceMsMax) return true;
-    this.#links.probe(slot);
-    return false;
+    return this.entries.some(({ card }) => card.owned.some(serves));
   }
 
   /** Those that partitions are given to. */
   #members(): RosterEntry[] {
-    return this.#entries.filter((entry) => {
+    return this.entries.filter((entry) => {
       const { state, joins, unit } = entry.card;
       if (entry.slot === this.#number) return this.#state !== "leaving";
       if (this.#state === "leaving" && unit === this.#options.lane.unit) return false;
       // One that has only begun will be ready in a moment: nothing is given to others meanwhile.
       const counts = state === "ready" || (state === "joining" && joinDelayMs(joins) === 0);
-      return counts && !this.#isDead(entry);
+      return counts && !this.#living.isDead(entry);
     });
   }
 
@@ -381,8 +364,8 @@ export class Ownership {
   #holders(): Map<number, number> {
     const holders = new Map<number, number>();
     const { owners } = this.#options;
-    for (const entry of this.#entries) {
-      if (entry.slot === this.#number || this.#isDead(entry)) continue;
+    for (const entry of this.entries) {
+      if (entry.slot === this.#number || this.#living.isDead(entry)) continue;
       for (const { partition, epoch } of entry.card.owned) {
         const releasedAt = this.#released.get(partition) ?? 0;
         if (epoch > 0 && epoch <= releasedAt) continue;
@@ -423,7 +406,7 @@ export class Ownership {
       })),
     );
     this.#giveAway(assigned, members);
-    if (this.#state !== "ready" || !this.#clockIsRight()) return;
+    if (this.#state !== "ready" || !this.#living.clockIsRight) return;
     for (const [partition, slot] of assigned.entries()) {
       if (slot !== this.#number || holders.has(partition) || this.#isDoubtful(partition)) continue;
       events.claim(partition);
@@ -467,15 +450,6 @@ export class Ownership {
     if (this.#options.clock.monotonicMs() < untilMs) return true;
     this.#doubts.delete(partition);
     return false;
-  }
-
-  #clockOffsetMs(): number {
-    return this.#watch.clockOffsetMs(this.#options.clock.wallMs()) ?? 0;
-  }
-
-  /** O2 */
-  #clockIsRight(): boolean {
-    return Math.abs(this.#clockOffsetMs()) <= limits.clockOffsetMsMax;
   }
 
   #card(): LaneCard {
