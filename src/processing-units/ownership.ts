@@ -305,7 +305,7 @@ export class Ownership {
     }
   }
 
-  /** Has partitions that this lane's coming and going would move; not where both have just begun. */
+  /** It has partitions that this lane would move; not where both begin in one unit. */
   #isReadyBefore(entry: RosterEntry): boolean {
     const { card, slot } = entry;
     if (slot === this.#number || card.state !== "ready" || this.#living.isDead(entry)) return false;
