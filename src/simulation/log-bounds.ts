@@ -135,7 +135,10 @@ export const wideBounds: readonly NamedShape[] = [
   ["three lanes, an append and a checkpoint", three(lane(0, 1, 1))],
   ["three lanes, an append, a release", three(lane(0, 1, 0, 1))],
   ["three lanes, an append, a database", three(lane(0, 1, 0), database)],
-  ["three lanes, an append, a database, a crash", three(lane(0, 1, 0), { ...database, crashes: 1 })],
+  [
+    "three lanes, an append, a database, a crash",
+    three(lane(0, 1, 0), { ...database, crashes: 1 }),
+  ],
   [
     "an append and a checkpoint, a release, both take over",
     lanesShape([lane(1, 1, 1, 1), lane(1, 0, 0)]),
