@@ -157,12 +157,12 @@ export class DataReader {
     return known;
   }
 
-  #add({ space, key, value }: RebuiltEntry): void {
-    const partition = this.#spaces.get(space)?.partitionOf(key, value);
+  #add(entry: RebuiltEntry): void {
+    const partition = this.#spaces.get(entry.space)?.partitionOf(entry.key, entry.value);
     if (partition === undefined) return; // the mender made it of a space that does not come back
-    const changes = this.#batch.get(partition) ?? [];
-    changes.push({ space, key, value });
-    this.#batch.set(partition, changes);
+    const changes = this.#batch.get(partition);
+    if (changes === undefined) this.#batch.set(partition, [entry]);
+    else changes.push(entry);
     this.#batched++;
   }
 

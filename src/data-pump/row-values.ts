@@ -144,8 +144,11 @@ export function rowEntry(
     return failed("ROW_REFUSED", `a row of ${table.name} has no key`);
   }
   const parts: Record<string, Value> = {};
-  for (const [index, [property, type]] of Object.entries(table.columns).entries()) {
-    const text = cells[index + 1] ?? null;
+  let column = 0;
+  for (const property in table.columns) {
+    const type = table.columns[property];
+    const text = cells[++column] ?? null;
+    if (type === undefined) continue;
     const value = cellValue(type, text);
     if (value === undefined) {
       const what = `${table.name} ${key}: ${property} is ${String(text)}, no ${type} of ours`;
