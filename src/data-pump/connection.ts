@@ -148,7 +148,7 @@ export function serverState(error: unknown): string | null {
 }
 
 /** About the content of rows: bad data, a constraint, what is too large for an index. */
-export function isAboutContent(state: string): boolean {
+function isAboutContent(state: string): boolean {
   return /^(?:22|23|54)/.test(state);
 }
 

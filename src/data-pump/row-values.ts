@@ -15,7 +15,7 @@ import type { ColumnType, Table } from "./table.ts";
 
 type Parts = Readonly<Record<string, Value>>;
 
-export function isList(value: Value & object): value is readonly Value[] {
+function isList(value: Value & object): value is readonly Value[] {
   return Array.isArray(value);
 }
 
