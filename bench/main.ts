@@ -12,8 +12,16 @@ import { environment } from "./machine.ts";
 import { ownership } from "./ownership.ts";
 import { reservations } from "./reservations.ts";
 import type { Scenario } from "./scenario.ts";
+import { writeBehind } from "./write-behind.ts";
 
-const scenarios: readonly Scenario[] = [bidPath, reservations, ownership, gridBytes, failover];
+const scenarios: readonly Scenario[] = [
+  bidPath,
+  reservations,
+  ownership,
+  gridBytes,
+  failover,
+  writeBehind,
+];
 
 interface Options {
   readonly smoke?: boolean;

@@ -6,9 +6,10 @@ import { Type } from "typebox";
 import type { Table } from "../data-pump/table.ts";
 import { command, space, type Application } from "../processing-units/application.ts";
 
-/** One row for each command. */
+/** One row for each command; nothing in the database would refuse a second one. */
 const entriesTable: Table = {
   name: "entries",
+  kind: "append",
   key: "id",
   columns: { partition: "integer", number: "bigint", text: "text" },
 };

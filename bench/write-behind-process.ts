@@ -1,0 +1,159 @@
+// Write-behind process: one candidate, one window, in a process of its own: a lane and its pump in
+// this thread, or rows fed raw. Prints one line of JSON and ends.
+// Owns: the loop of commands, warm-up, window, what is counted in it. Does not own: the database,
+// rounds (write-behind.ts).
+import { assert, must } from "../src/base/assert.ts";
+import { systemClock } from "../src/base/clock.ts";
+import { delay, systemTimers } from "../src/base/timers.ts";
+import { routes } from "./entries-application.ts";
+import { emptyDatabase, feedRaw, openWritingLane, type WritingLane } from "./write-behind-lane.ts";
+
+export interface WriteBehindJob {
+  /**
+   * `raw`: no lane. `rows`: commands of many rows each, as fast as the pump writes. `commands`:
+   * commands of one row each, as many as the lane can; `paced`: so many a second.
+   */
+  readonly kind: "raw" | "rows" | "commands" | "paced";
+  /** postgres://…; null: the lane has no database. */
+  readonly database: string | null;
+  /** It will not answer: nothing is waited for. */
+  readonly isAway?: boolean;
+  readonly perSecond: number;
+  readonly warmUpMs: number;
+  readonly windowMs: number;
+}
+
+export interface WriteBehindWindow {
+  readonly seconds: number;
+  readonly commands: number;
+  /** How often which failure was answered. */
+  readonly failures: Readonly<Record<string, number>>;
+  /** Processor time of this process. */
+  readonly cpuUs: number;
+  readonly rows: number;
+  readonly transactions: number;
+  readonly backlogRecords: number;
+  /** From journaled to known to be written. */
+  readonly syncP50Ms: number;
+  readonly syncP99Ms: number;
+}
+
+const partitions = 32;
+const rowsPerCommand = 50;
+const rowsPerRawTransaction = 5000;
+const outstanding = 256;
+/** Records that wait for the database; more are not asked for. */
+const backlogMax = 2000;
+const paceMs = 2;
+const firstLookMs = 10;
+
+class Loop {
+  commands = 0;
+  readonly failures: Record<string, number> = {};
+  #underWay = 0;
+  #next = 0;
+  #isRunning = true;
+  #isFilling = false;
+  #fill = (): void => undefined;
+  readonly #writing: WritingLane;
+  readonly #routes = routes(partitions);
+  readonly #rowsEach: number;
+
+  constructor(writing: WritingLane, rowsEach: number) {
+    this.#writing = writing;
+    this.#rowsEach = rowsEach;
+  }
+
+  /** Keeps `outstanding` commands under way, and no more waiting for the database than is useful. */
+  full(isHeldBack: () => boolean): void {
+    this.#fill = () => {
+      this.#isFilling = false;
+      while (this.#isRunning && this.#underWay < outstanding && !isHeldBack()) this.#send();
+    };
+    this.#fill();
+    const beat = systemTimers.every(paceMs, () => {
+      if (this.#isRunning) this.#fill();
+      else beat.cancel();
+    });
+  }
+
+  /** So many a second, evenly. */
+  paced(perSecond: number): void {
+    const startMs = systemClock.monotonicMs();
+    let sent = 0;
+    const beat = systemTimers.every(paceMs, () => {
+      if (!this.#isRunning) beat.cancel();
+      const due = ((systemClock.monotonicMs() - startMs) / 1000) * perSecond;
+      for (; this.#isRunning && sent < due; sent++) this.#send();
+    });
+  }
+
+  stop(): void {
+    this.#isRunning = false;
+  }
+
+  #send(): void {
+    const from = this.#next;
+    this.#next += this.#rowsEach;
+    this.#underWay++;
+    const route = must(this.#routes[(from / this.#rowsEach) % partitions], "a route");
+    const input = { route, from, count: this.#rowsEach };
+    this.#writing.lane.submit("write", input, { deadlineMs: 30_000 }, (outcome) => {
+      this.#underWay--;
+      this.commands++;
+      if (!this.#isFilling) {
+        this.#isFilling = true;
+        setImmediate(this.#fill); // answers of one tick are replaced together
+      }
+      if (outcome.ok) return;
+      const { code } = outcome.failure;
+      this.failures[code] = (this.failures[code] ?? 0) + 1;
+    });
+  }
+}
+
+async function measure(job: WriteBehindJob): Promise<WriteBehindWindow> {
+  const { kind, database, warmUpMs, windowMs } = job;
+  const writing = await openWritingLane(database, partitions);
+  const loop = new Loop(writing, kind === "rows" ? rowsPerCommand : 1);
+  const status = () => writing.pump?.status() ?? null;
+  if (kind === "paced") loop.paced(job.perSecond);
+  else loop.full(() => kind === "rows" && (writing.pump?.backlogRecords ?? 0) > backlogMax);
+  const isAway = () => job.isAway !== true && status()?.transactions === 0;
+  while (isAway()) await delay(systemTimers, firstLookMs);
+  await delay(systemTimers, warmUpMs);
+  const before = { commands: loop.commands, status: status(), cpu: process.cpuUsage() };
+  const [rows, transactions] = [before.status?.rows ?? 0, before.status?.transactions ?? 0];
+  before.status?.syncTime.reset();
+  const startMs = systemClock.monotonicMs();
+  await delay(systemTimers, windowMs);
+  const { user, system } = process.cpuUsage(before.cpu);
+  const after = status();
+  const result = {
+    seconds: (systemClock.monotonicMs() - startMs) / 1000,
+    commands: loop.commands - before.commands,
+    failures: loop.failures,
+    cpuUs: user + system,
+    rows: (after?.rows ?? 0) - rows,
+    transactions: (after?.transactions ?? 0) - transactions,
+    backlogRecords: after?.backlogRecords ?? 0,
+    syncP50Ms: after?.syncTime.percentileMs(50) ?? 0,
+    syncP99Ms: after?.syncTime.percentileMs(99) ?? 0,
+  };
+  loop.stop();
+  return result;
+}
+
+async function raw({ database, warmUpMs, windowMs }: WriteBehindJob): Promise<WriteBehindWindow> {
+  assert(database !== null, "rows are fed to a database");
+  const perSecond = await feedRaw(database, rowsPerRawTransaction, warmUpMs, windowMs);
+  const seconds = windowMs / 1000;
+  const none = { commands: 0, cpuUs: 0, backlogRecords: 0, syncP50Ms: 0, syncP99Ms: 0 };
+  const rows = perSecond * seconds;
+  return { ...none, failures: {}, seconds, rows, transactions: rows / rowsPerRawTransaction };
+}
+
+const job = JSON.parse(process.argv[2] ?? "") as WriteBehindJob;
+if (job.database !== null) await emptyDatabase(job.database).catch(() => undefined); // it is away
+const window = job.kind === "raw" ? await raw(job) : await measure(job);
+process.stdout.write(`${JSON.stringify(window)}\n`, () => process.exit());

@@ -1,0 +1,145 @@
+// Scenario write-behind: what the way to the database carries and costs: rows a second beside the
+// same statement fed raw; a lane's CPU without a database, with it, with one that is away; the time
+// from journaled to written at half load.
+// Owns: rounds, ratios, their words. Does not own: a window (write-behind-process.ts).
+import { execFile } from "node:child_process";
+import { chmodSync } from "node:fs";
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { must } from "../src/base/assert.ts";
+import { PostgresServer } from "../src/faults/postgres-server.ts";
+import { spread } from "../src/load/interleave.ts";
+import { textTable, type Scenario, type ScenarioOptions, type ScenarioResult } from "./scenario.ts";
+import type { WriteBehindJob, WriteBehindWindow } from "./write-behind-process.ts";
+
+const program = fileURLToPath(new URL("./write-behind-process.ts", import.meta.url));
+const full = { warmUpMs: 3000, windowMs: 8000, awayMs: 30_000 };
+const smoke: typeof full = { warmUpMs: 300, windowMs: 700, awayMs: 700 };
+const goals = { ofRaw: 0.6, cpuRatio: 1.1, rowUs: 3, syncP99Ms: 100 };
+/** Nobody listens there. */
+const away = "postgres://nobody:nothing@127.0.0.1:1/nowhere";
+
+export const writeBehind: Scenario = {
+  name: "write-behind",
+  summary: "the way to the database: rows a second beside raw, a lane's CPU, how far it is behind",
+  takes: "about 8 minutes",
+  roundsDefault: 5,
+  run: measureWriteBehind,
+};
+
+interface Round {
+  readonly raw: WriteBehindWindow;
+  readonly rows: WriteBehindWindow;
+  readonly without: WriteBehindWindow;
+  readonly with: WriteBehindWindow;
+  readonly away: WriteBehindWindow;
+  readonly half: WriteBehindWindow;
+}
+
+async function measureWriteBehind(options: ScenarioOptions): Promise<ScenarioResult> {
+  const folder = resolve(options.folder);
+  chmodSync(folder, 0o755); // PostgreSQL runs as another user
+  const server = await PostgresServer.start(folder);
+  try {
+    const rounds: Round[] = [];
+    for (let round = 0; round < options.rounds; round++) {
+      rounds.push(await measureRound(server.url, options.smoke ? smoke : full));
+      options.progress(roundLine(round, must(rounds.at(-1), "a round was measured")));
+    }
+    return result(rounds);
+  } finally {
+    await server.close();
+  }
+}
+
+async function measureRound(url: string, size: typeof full): Promise<Round> {
+  const { warmUpMs, windowMs, awayMs } = size;
+  const job = { database: url, perSecond: 0, warmUpMs, windowMs } as const;
+  const raw = await measure({ ...job, kind: "raw" });
+  const rows = await measure({ ...job, kind: "rows" });
+  const without = await measure({ ...job, kind: "commands", database: null });
+  const withDatabase = await measure({ ...job, kind: "commands" });
+  const awayJob = {
+    ...job,
+    kind: "commands",
+    database: away,
+    isAway: true,
+    windowMs: awayMs,
+  } as const;
+  const awayWindow = await measure(awayJob);
+  const perSecond = perSecondOf(withDatabase.commands, withDatabase) / 2;
+  const half = await measure({ ...job, kind: "paced", perSecond });
+  return { raw, rows, without, with: withDatabase, away: awayWindow, half };
+}
+
+function measure(job: WriteBehindJob): Promise<WriteBehindWindow> {
+  return new Promise((done, reject) => {
+    const args = ["--max-old-space-size=3072", program, JSON.stringify(job)];
+    execFile(process.execPath, args, (error, stdout, stderr) => {
+      if (error === null) done(JSON.parse(stdout) as WriteBehindWindow);
+      else reject(new Error(`${job.kind}: ${stderr}`, { cause: error }));
+    });
+  });
+}
+
+function perSecondOf(count: number, { seconds }: WriteBehindWindow): number {
+  return count / seconds;
+}
+
+function cpuOf({ cpuUs, commands }: WriteBehindWindow): number {
+  return cpuUs / commands;
+}
+
+/** What a row costs the lane beyond 1.1 times a command without a database. */
+function rowUsOf(one: Round): number {
+  return cpuOf(one.with) - goals.cpuRatio * cpuOf(one.without);
+}
+
+function roundLine(round: number, one: Round): string {
+  const rate = (count: number, window: WriteBehindWindow) => perSecondOf(count, window).toFixed(0);
+  return (
+    `round ${String(round + 1)}: raw ${rate(one.raw.rows, one.raw)} rows/s, ` +
+    `pump ${rate(one.rows.rows, one.rows)}; CPU µs a command ${cpuOf(one.without).toFixed(1)} ` +
+    `without, ${cpuOf(one.with).toFixed(1)} with, ${cpuOf(one.away).toFixed(1)} away; at ` +
+    `${rate(one.half.commands, one.half)}/s written after ${one.half.syncP50Ms.toFixed(0)} ms ` +
+    `(p50), ${one.half.syncP99Ms.toFixed(0)} ms (p99)`
+  );
+}
+
+function result(rounds: readonly Round[]): ScenarioResult {
+  const ofRaw = spread(
+    rounds.map((one) => perSecondOf(one.rows.rows, one.rows) / perSecondOf(one.raw.rows, one.raw)),
+  );
+  const row = (name: string, pick: (one: Round) => number, digits = 0) => {
+    const { median, min, max } = spread(rounds.map(pick));
+    return [name, ...[median, min, max].map((figure) => figure.toFixed(digits))];
+  };
+  const table = textTable([
+    ["", "median", "least", "most"],
+    row("raw, rows a second", (one) => perSecondOf(one.raw.rows, one.raw)),
+    row("pump, rows a second", (one) => perSecondOf(one.rows.rows, one.rows)),
+    ["pump ÷ raw", ...[ofRaw.median, ofRaw.min, ofRaw.max].map((ratio) => ratio.toFixed(2))],
+    row("pump, rows a transaction", (one) => one.rows.rows / one.rows.transactions),
+    row("commands a second, no database", (one) => perSecondOf(one.without.commands, one.without)),
+    row("commands a second, database", (one) => perSecondOf(one.with.commands, one.with)),
+    row("rows a second of these", (one) => perSecondOf(one.with.rows, one.with)),
+    row("CPU µs a command, no database", (one) => cpuOf(one.without), 1),
+    row("CPU µs a command, database", (one) => cpuOf(one.with), 1),
+    row("CPU µs a command, database away", (one) => cpuOf(one.away), 1),
+    row("CPU µs a row beyond 1.1 × a command", rowUsOf, 1),
+    row("away ÷ no database, CPU", (one) => cpuOf(one.away) / cpuOf(one.without), 2),
+    row("half load, commands a second", (one) => perSecondOf(one.half.commands, one.half)),
+    row("half load, journaled to written ms, p50", (one) => one.half.syncP50Ms, 1),
+    row("half load, journaled to written ms, p99", (one) => one.half.syncP99Ms, 1),
+  ]);
+  const problems = rounds.flatMap((one, round) =>
+    Object.entries(one).flatMap(([name, { failures }]: [string, WriteBehindWindow]) => {
+      if (Object.keys(failures).length === 0) return [];
+      return [`round ${String(round + 1)}, ${name}: failed ${JSON.stringify(failures)}`];
+    }),
+  );
+  const wanted =
+    `goals: pump ÷ raw ≥ ${String(goals.ofRaw)}, CPU with the database ≤ 1.1 × without + ` +
+    `${String(goals.rowUs)} µs a row, p99 at half load ≤ ${String(goals.syncP99Ms)} ms`;
+  return { problems, report: `${table}\n\n${wanted}`, figures: { goals, ofRaw, rounds } };
+}

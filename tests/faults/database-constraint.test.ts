@@ -1,0 +1,48 @@
+// Goal: a constraint that somebody added by hand holds nothing up: what it refuses becomes a dead
+// letter, in the transaction that goes past it, whatever else is killed meanwhile; rows and letters
+// together are everything that was acknowledged, once. Method: a check that refuses one entry in
+// fifty; kill -9 of the postmaster and of a unit among them; then the rows without the letters.
+import { expect, test, vi } from "vitest";
+import { must } from "../../src/base/assert.ts";
+import { until } from "../end-to-end/support/until.ts";
+import { databaseRun } from "./support/database-case.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
+
+const run = databaseRun({});
+const lettersMin = 20;
+
+test("D1: rows and dead letters are what was acknowledged, each once", async () => {
+  const { judge, server, ledger, load } = run();
+  await judge.run("ALTER TABLE entries ADD CONSTRAINT by_hand CHECK (number % 50 <> 0)");
+  const count = async (query: string) =>
+    Number(Object.values(must((await judge.run(query))[0], query))[0]);
+  const letters = () => count("SELECT count(*) FROM orrery.dead_letters");
+  await until("there are dead letters", async () => {
+    const there = await letters().catch(() => 0);
+    return there >= lettersMin / 2 ? null : String(there);
+  });
+  server.kill();
+  await run().unit(1).kill();
+  await run().startUnit(1);
+  await until("there are more dead letters", async () => {
+    const there = await letters().catch(() => 0);
+    return there >= lettersMin ? null : String(there);
+  });
+  await load.stop();
+  await run().caughtUp();
+  for (const [partition, last] of ledger.highest()) {
+    const where = `WHERE partition = ${String(partition)}`;
+    const rows = await count(`SELECT count(*) FROM entries ${where}`);
+    const distinct = await count(`SELECT count(DISTINCT number) FROM entries ${where}`);
+    const refused = await count(`SELECT count(*) FROM orrery.dead_letters ${where}`);
+    const written = await count(`SELECT last FROM numbers ${where.replace("= ", "= '")}'`);
+    expect(written).toBeGreaterThanOrEqual(last);
+    expect({ rows, distinct, refused }).toEqual({
+      rows: written - Math.floor(written / 50),
+      distinct: rows,
+      refused: Math.floor(written / 50),
+    });
+    expect(await count(`SELECT rows FROM sums ${where}`)).toBe(rows);
+  }
+});
