@@ -11,6 +11,7 @@ import { systemRandom } from "../base/random.ts";
 import { systemTimers } from "../base/timers.ts";
 import { PostgresDatabase } from "../data-pump/postgres-database.ts";
 import { Pump } from "../data-pump/pump.ts";
+import { deleteOldGenerations } from "../grid/generation-cleanup.ts";
 import { watchGeneration } from "../grid/generation-pointer.ts";
 import { holdsGrid } from "../grid/grid-directory.ts";
 import type { Store } from "../grid/store.ts";
@@ -133,9 +134,13 @@ class LaneHost {
     const slot = unwrap(await this.#lane.join());
     this.#log.info({ slot }, "lane joined");
     this.#say({ kind: "ready", slot });
+    const cleanup = systemTimers.after(limits.slotForgottenMs, () => {
+      if (slot === 0) void this.#cleanUp();
+    });
     const fault = await Promise.race([stopped, lost]);
     settling.cancel();
     watch.cancel();
+    cleanup.cancel();
     if (fault !== undefined) throw new FailureError(fault);
     const written = await this.#lane.close();
     // The thread may be used again: nothing of this lane may stay.
@@ -147,6 +152,16 @@ class LaneHost {
     control.close();
     this.#log.info({ written }, "lane stopped");
     return { written };
+  }
+
+  /** What earlier generations of the grid left in the store: one lane does it for all. */
+  async #cleanUp(): Promise<void> {
+    const { generation } = this.#task.identity;
+    const ports = { timers: systemTimers, clock: systemClock };
+    const deleted = await deleteOldGenerations({ ...ports, store: this.#store, generation });
+    if (!deleted.ok) this.#log.warn(deleted.failure, "old generations are cleaned up later");
+    else if (deleted.value > 0)
+      this.#log.info({ values: deleted.value }, "old generations deleted");
   }
 
   /** Something may have been lost behind the store: every partition looks at what it has. */

@@ -59,7 +59,7 @@ export interface RebuildBounds {
   readonly worldsMax: number;
 }
 
-/** What exploring came to: how many worlds, whether all of them, the shortest way to a violation. */
+/** How many worlds were seen, whether all of them, and the shortest way to a violation. */
 export type RebuildExploration = Pick<Exploration, "worlds" | "complete" | "violation">;
 
 type Actor = RunActor | LaneActor;

@@ -6,16 +6,20 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import type { Clock } from "../../src/base/clock.ts";
 import { failed, ok, unwrap, type Failure, type Outcome } from "../../src/base/failure.ts";
 import { limits } from "../../src/base/limits.ts";
 import { seededRandom } from "../../src/base/random.ts";
 import { systemTimers } from "../../src/base/timers.ts";
+import { deleteOldGenerations } from "../../src/grid/generation-cleanup.ts";
 import { generationEnded, watchGeneration } from "../../src/grid/generation-pointer.ts";
 import { openGrid, type GridIdentity } from "../../src/grid/grid-directory.ts";
-import { generationMapName, headKey, recordKey } from "../../src/grid/grid-keys.ts";
+import { generationMapName, headKey, recordKey, slotKey } from "../../src/grid/grid-keys.ts";
 import { decodeRecord } from "../../src/grid/log-record.ts";
 import type { RebuildReport, WrittenPartition } from "../../src/grid/rebuild-ports.ts";
+import { rebuiltSegment } from "../../src/grid/rebuild-fill.ts";
 import { rebuildGrid } from "../../src/grid/rebuild.ts";
+import { RosterSlot } from "../../src/grid/roster.ts";
 import type { Store } from "../../src/grid/store.ts";
 import { openLmdbStore } from "../../src/grid/stores/lmdb-store.ts";
 import { MemoryStore } from "../../src/grid/stores/memory-store.ts";
@@ -25,6 +29,7 @@ import { newCheckpointOwner, partition } from "./checkpoint-owner.ts";
 import { LayeredStore } from "./layered-store.ts";
 import { InstantTime } from "./manual-timers.ts";
 import { placeOf, RebuildTables } from "./rebuild-database.ts";
+import { laneCard } from "./roster-cards.ts";
 
 const ms = 1000;
 const folder = mkdtempSync(join(tmpdir(), "orrery.rebuild."));
@@ -295,5 +300,55 @@ describe("G8: the old log ends", () => {
     for (const at of [position + 257, 1000, 1257]) expect(await record(store, 1, at)).toBeNull();
     expect(await store.map(generationMapName(1)).get(headKey(0), ms)).toMatchObject({ ok: true });
     before.kill();
+  });
+});
+
+describe("G9: what an old generation left", () => {
+  /** Everything that is in a map, by asking for what may be there. */
+  async function left(store: Store, generation: number): Promise<number> {
+    const map = store.map(generationMapName(generation));
+    const keys = [slotKey(0), slotKey(1)];
+    for (const number of [0, 1, 2]) {
+      keys.push(headKey(number));
+      for (let at = 0; at < 700; at++) keys.push(recordKey(number, at));
+      for (let at = 0; at < 40; at++) keys.push(rebuiltSegment(number, at, 0).key);
+    }
+    return unwrap(await map.getMany(keys, ms)).filter((value) => value !== null).length;
+  }
+
+  function clean(store: Store, generation: number, clock: Clock = new InstantTime()) {
+    return deleteOldGenerations({ store, timers: new InstantTime(), clock, generation });
+  }
+
+  test("is deleted once nobody is heard of in it, whoever asks then", async () => {
+    const store = new MemoryStore();
+    const database = tablesOf(await made(store));
+    unwrap(await rebuild(store, database, { replaces: 1 }));
+    unwrap(await rebuild(store, database, { replaces: 2, seed: 8 }));
+    expect(await left(store, 1)).toBeGreaterThan(3 * 256);
+    expect(await left(store, 2)).toBeGreaterThan(3 * 256);
+    const before = await left(store, 3);
+    expect(await clean(store, 2)).toEqual(ok(0)); // it is not open any more
+    expect(unwrap(await clean(store, 3))).toBeGreaterThan(6 * 256);
+    expect([await left(store, 1), await left(store, 2)]).toEqual([0, 0]);
+    expect(await left(store, 3)).toBe(before);
+    expect(await clean(store, 3)).toEqual(ok(0));
+    const now = unwrap(await open(store));
+    expect((await owner(store, now, "after")).contents).toEqual(expected(3));
+  });
+
+  test("stays while somebody's heartbeat in it is not old", async () => {
+    const store = new MemoryStore();
+    const database = tablesOf(await made(store));
+    unwrap(await rebuild(store, database, { replaces: 1 }));
+    const time = new InstantTime();
+    const map = store.map(generationMapName(1));
+    const slot = new RosterSlot({ map, timers: time, clock: time });
+    const written = laneCard({ incarnation: "sleeper", wallMs: time.wallMs() });
+    unwrap(await slot.join(written, { mayTake: () => false, predecessor: null }));
+    expect(await clean(store, 2)).toEqual(ok(0));
+    const later = { monotonicMs: () => 0, wallMs: () => written.wallMs + 600_001 };
+    expect(unwrap(await clean(store, 2, later))).toBeGreaterThan(3 * 256);
+    expect(await left(store, 1)).toBe(0);
   });
 });
