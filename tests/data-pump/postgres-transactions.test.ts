@@ -1,7 +1,7 @@
 // Goal: transactions that are sent one behind the other over a real PostgreSQL take effect in
 // order, each whole or not at all, whatever goes wrong inside; dead letters, versions and clean
-// stops change with them. Method: one embedded server, a fresh database per test; faults that the schema
-// itself makes (constraints, triggers, a column changed by hand).
+// stops change with them. Method: one embedded server, a fresh database per test; faults that
+// the schema itself makes (constraints, triggers, a column changed by hand).
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { unwrap, type Outcome } from "../../src/base/failure.ts";
 import { systemTimers } from "../../src/base/timers.ts";
