@@ -64,7 +64,7 @@ class Loop {
     this.#rowsEach = rowsEach;
   }
 
-  /** Keeps `outstanding` commands under way, and no more waiting for the database than is useful. */
+  /** Keeps `outstanding` commands under way, while nothing holds them back. */
   full(isHeldBack: () => boolean): void {
     this.#fill = () => {
       this.#isFilling = false;

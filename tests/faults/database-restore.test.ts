@@ -1,7 +1,7 @@
 // Goal: a database that was set back to an older backup is noticed, by idle owners too: what the
 // log still has is written again, once; where it has been trimmed, that partition says which
-// records the database lacks, and no other does. Method: the partitions' logs grow at different rates, so
-// that only that of partition 0 is trimmed beyond the backup.
+// records the database lacks, and no other does. Method: the partitions' logs grow at different
+// rates, so that only that of partition 0 is trimmed beyond the backup.
 import { expect, test, vi } from "vitest";
 import { must } from "../../src/base/assert.ts";
 import { until } from "../end-to-end/support/until.ts";
