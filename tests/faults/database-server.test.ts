@@ -145,7 +145,7 @@ test("D2: two owners alive at once: the transaction of the old one comes late", 
   await expectWritten(run());
 });
 
-test("K3: what is written and behind a checkpoint is trimmed: the log stays small", async () => {
+test("K6: what is written and behind a checkpoint is trimmed: the log stays small", async () => {
   const partitionBytes = 2 * 4 * 2 ** 20;
   await until("much was journaled, and little is kept", async () => {
     const journaled = await run().metric("orrery_log_bytes");
