@@ -9,7 +9,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import type { Clock } from "../../src/base/clock.ts";
 import { failed, ok, unwrap, type Failure, type Outcome } from "../../src/base/failure.ts";
 import { limits } from "../../src/base/limits.ts";
-import { seededRandom } from "../../src/base/random.ts";
+import { seededRandom, type Random } from "../../src/base/random.ts";
 import { systemTimers } from "../../src/base/timers.ts";
 import { deleteOldGenerations } from "../../src/grid/generation-cleanup.ts";
 import { generationEnded, watchGeneration } from "../../src/grid/generation-pointer.ts";
@@ -279,6 +279,47 @@ test("G4, G5: a run that died at any write is replaced by another, under a highe
     return number < 8 || number > writes - 20 || number % 101 === 0; // ENDs are alike
   });
   for (const death of deaths) expect((await runThatDies(death)).isDone).toBe(false);
+});
+
+/** Loses each call or its answer with this probability, and lets others run before it. */
+function lossyStore(store: Store, random: Random): Store {
+  return new LayeredStore(store, async (_call, forward) => {
+    for (let turns = random.below(4); turns > 0; turns--) await Promise.resolve();
+    if (!random.chance(0.05)) return forward();
+    if (random.chance(0.5)) await forward();
+    return failed("STORE_TIMEOUT", "lost");
+  });
+}
+
+test("G5, G7: of runs at once on a store that loses calls at most one opens, and it is whole", async () => {
+  const ends = new Set<string>();
+  for (let seed = 1; seed <= 12; seed++) {
+    const random = seededRandom(seed);
+    const store = new MemoryStore();
+    const database = tablesOf(await made(store));
+    const lossy = lossyStore(store, random);
+    const fates = ["away", "answer lost"] as const;
+    database.fates = Array.from({ length: random.below(4) }, () => random.pick(fates));
+    const runs = [1, 2, 3].map(async (number) => {
+      for (let turns = random.below(number * 1500); turns > 0; turns--) await Promise.resolve();
+      return rebuild(lossy, database, {
+        replaces: 1,
+        partitions: number,
+        seed: 10 * seed + number,
+      });
+    });
+    const opened = (await Promise.all(runs)).filter((one) => {
+      ends.add(one.ok ? "opened" : one.failure.code);
+      return one.ok;
+    });
+    expect(opened.length).toBeLessThan(2);
+    if (opened.length === 0) unwrap(await rebuild(store, database, { replaces: 1, partitions: 2 }));
+    const now = unwrap(await open(store));
+    expect(database.current.generation).toBe(now.generation);
+    if (now.partitions <= partition) continue; // the partition that is loaded here is not there
+    expect((await owner(store, now, "after")).contents).toEqual(expected(now.partitions));
+  }
+  expect([...ends].sort()).toEqual(expect.arrayContaining(["REBUILD_OVERTAKEN", "opened"]));
 });
 
 describe("G8: the old log ends", () => {
