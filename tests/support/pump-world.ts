@@ -23,7 +23,7 @@ const tables = new Map([
 /** One partition's log: what is in it is durable. Positions begin with genesis at 0. */
 export class MemoryLog {
   readonly partition: number;
-  readonly records: ChainedRecord[] = [];
+  records: ChainedRecord[] = [];
   /** Positions that are gone from the log (trimmed, or lost). */
   readonly gone = new Set<number>();
   /** What the next reads answer, instead of the records. */
@@ -61,21 +61,26 @@ export class MemoryLog {
 
   /** The log as an owner sees it that claimed at `epoch`, up to `tail`. */
   source(epoch: number, tail: () => number = () => this.tail): PumpSource {
+    const { records } = this;
     return {
       partition: this.partition,
       epoch,
       tail,
       trimmedTo: () => 0,
       bytesAfter: (position) => 100 * Math.max(0, tail() - position),
-      read: (from, to) => this.#read(from, to),
+      read: (from, to) => this.#read(records, from, to),
     };
   }
 
-  #read(from: number, to: number): Promise<Outcome<ChainedRecord[]>> {
+  #read(
+    all: readonly ChainedRecord[],
+    from: number,
+    to: number,
+  ): Promise<Outcome<ChainedRecord[]>> {
     this.reads++;
     const failure = this.readFailures.shift();
     if (failure !== undefined) return Promise.resolve({ ok: false, failure });
-    const records = this.records.slice(from, to + 1);
+    const records = all.slice(from, to + 1);
     const isWhole = records.length === to - from + 1;
     if (isWhole && !records.some(({ record }) => this.gone.has(record.position))) {
       return Promise.resolve(ok(records));
@@ -83,34 +88,57 @@ export class MemoryLog {
     return Promise.resolve(failed("GRID_LOST", `record ${from} or one after it is missing`));
   }
 
+  /** The grid lost what is behind that position; who read it before still has it. */
+  rewind(to: number): void {
+    this.records = this.records.slice(0, to + 1);
+    for (const position of this.gone) if (position > to) this.gone.delete(position);
+  }
+
   /**
    * What the database must hold with the records 1 to `seq`, where these letters are the first of
    * their keys: the row of such a key is as it was before, all changes since are letters.
    */
-  fold(seq: number, first: readonly DeadLetter[]): { items: Items; letters: string[] } {
+  fold(seq: number, first: readonly DeadLetter[]): Folded {
     const items: Items = new Map<string, unknown>();
+    const appends: Items = new Map<string, unknown[]>();
     const letters: string[] = [];
     const parked = new Set<string>();
     for (const { record } of this.records.slice(1, seq + 1)) {
+      const { position } = record;
       for (const [index, { space, key, value }] of changesOf(record).entries()) {
-        if (space !== "items") continue;
-        const isFirst = first.some((letter) => {
-          return letter.position === record.position && letter.change === index;
-        });
-        if (isFirst) parked.add(key);
-        if (parked.has(key)) letters.push(nameOf({ position: record.position, key, value }));
+        if (!tables.has(space)) continue;
+        const name = `${space}/${key}`;
+        if (first.some((letter) => letter.position === position && letter.change === index)) {
+          parked.add(name);
+        }
+        if (parked.has(name)) letters.push(nameOf({ position, space, key, value }));
+        else if (space === "events") push(appends, key, value);
         else if (value === null) items.delete(key);
         else items.set(key, value);
       }
     }
-    return { items, letters };
+    return { items, appends, letters };
   }
 }
 
 type Items = Map<string, unknown>;
 
-function nameOf({ position, key, value }: Pick<DeadLetter, "position" | "key" | "value">): string {
-  return `${position} ${key} ${JSON.stringify(value)}`;
+/** Appended values of a key, in order, stand in a list. */
+interface Folded {
+  readonly items: Items;
+  readonly appends: Items;
+  readonly letters: string[];
+}
+
+function nameOf(letter: Pick<DeadLetter, "position" | "space" | "key" | "value">): string {
+  const { position, space, key, value } = letter;
+  return `${position} ${space}/${key} ${JSON.stringify(value)}`;
+}
+
+function push(lists: Items, key: string, value: unknown): void {
+  const list: unknown = lists.get(key);
+  if (Array.isArray(list)) list.push(value);
+  else lists.set(key, [value]);
 }
 
 /** A lane reduced to its pump, and what it told. */
@@ -121,6 +149,11 @@ export interface WorldLane {
   readonly written: Map<number, number>;
   /** Records with a change that became a dead letter, as "partition:position". */
   readonly lettered: string[];
+}
+
+interface LaneOptions extends Partial<MemoryDatabaseOptions> {
+  /** What its pump tells to be written. */
+  readonly onWritten?: (partition: number, position: number) => void;
 }
 
 export class PumpWorld {
@@ -137,7 +170,7 @@ export class PumpWorld {
   }
 
   /** Over a connection whose faults a test chooses, or over another one. */
-  lane(options: Partial<MemoryDatabaseOptions> = {}, other?: Database): WorldLane {
+  lane(options: LaneOptions = {}, other?: Database): WorldLane {
     const { timers, clock } = this.time;
     const database = new MemoryDatabase({ server: this.server, timers, ...options });
     const halted = new Map<number, Failure>();
@@ -151,7 +184,10 @@ export class PumpWorld {
       timers,
       random: seededRandom(1),
       listener: {
-        written: (partition, position) => written.set(partition, position),
+        written: (partition, position) => {
+          written.set(partition, position);
+          options.onWritten?.(partition, position);
+        },
         halted: (partition, reason) => halted.set(partition, reason),
         deadLettered: ({ partition, position }) => lettered.push(`${partition}:${position}`),
       },
@@ -191,13 +227,15 @@ export class PumpWorld {
   differences(): string[] {
     const problems: string[] = [];
     const expected = new Map<string, unknown>();
+    const expectedAppends = new Map<string, unknown>();
     for (const log of this.logs) {
       const row = this.server.row(log.partition);
       const seq = row?.seq ?? 0;
       const found = this.server.letters(log.partition);
       const first = found.filter(({ reason }) => reason !== null);
-      const { items, letters } = log.fold(seq, first);
+      const { items, appends, letters } = log.fold(seq, first);
       for (const [key, value] of items) expected.set(key, value);
+      for (const [key, values] of appends) expectedAppends.set(key, values);
       if (JSON.stringify(letters) !== JSON.stringify(found.map(nameOf))) {
         const shown = `${found.map(nameOf).join()}, not ${letters.join()}`;
         problems.push(`letters of ${log.partition}: ${shown}`);
@@ -207,15 +245,21 @@ export class PumpWorld {
         problems.push(`chain of partition ${log.partition} at ${seq}`);
       }
     }
-    const found = this.server.table("items");
-    for (const key of new Set([...expected.keys(), ...found.keys()])) {
-      const [want, have] = [expected.get(key), found.get(key)];
-      if (JSON.stringify(want) !== JSON.stringify(have)) {
-        problems.push(`${key}: ${JSON.stringify(have)}, not ${JSON.stringify(want)}`);
-      }
-    }
-    return problems;
+    const appended: Items = new Map<string, unknown>();
+    for (const [key, value] of this.server.appended("events")) push(appended, key, value);
+    return [
+      ...problems,
+      ...differencesOf(expected, this.server.table("items")),
+      ...differencesOf(expectedAppends, appended),
+    ];
   }
+}
+
+function differencesOf(expected: Items, found: ReadonlyMap<string, unknown>): string[] {
+  return [...new Set([...expected.keys(), ...found.keys()])].flatMap((key) => {
+    const [want, have] = [expected.get(key), found.get(key)].map((each) => JSON.stringify(each));
+    return want === have ? [] : [`${key}: ${String(have)}, not ${String(want)}`];
+  });
 }
 
 /** One change of space items. */
