@@ -3,25 +3,37 @@
 // Owns: the lane's states, and what it was told. Does not own: the copies and the database that its
 // calls are executed on (log-script.ts); what is right (log-oracle.ts).
 import { assert, must } from "../base/assert.ts";
+import type { CheckpointCall } from "../grid/checkpoint-state.ts";
 import { recordKey } from "../grid/grid-keys.ts";
 import { stepLog } from "../grid/log-machine.ts";
 import { checksum, decodeSegment, type CommandEntry } from "../grid/log-record.ts";
 import type { AppendFate, LogEvent, LogOutput, LogPhase, LogState } from "../grid/log-state.ts";
 import type { LogAnswer, LogCall } from "../grid/log-write.ts";
 import { LogFollower, numberedEntry } from "./log-follower.ts";
-import type { LogScript } from "./log-script.ts";
-import type { StoreValue } from "./replica-store.ts";
+import type { LogOracle } from "./log-oracle.ts";
+import type { StoreCall, StoreValue } from "./replica-store.ts";
 import { ScriptCheckpoints } from "./script-checkpoints.ts";
+import type { DatabaseCall, ScriptDatabase } from "./script-database.ts";
 import { ScriptPump, type PumpHost } from "./script-pump.ts";
 
 const stepsMax = 200;
+
+/** Where a lane's calls are executed (log-script.ts). */
+interface ScriptWorld {
+  readonly oracle: LogOracle;
+  readonly database: ScriptDatabase | null;
+  everywhere(call: StoreCall | CheckpointCall): StoreValue;
+  onPrimaryAlone(call: StoreCall | CheckpointCall): StoreValue;
+  atDatabase(call: DatabaseCall): ReturnType<ScriptDatabase["execute"]>;
+  lose(...positions: readonly number[]): void;
+}
 
 /** What a call becomes in between store and machine: a place for a wrong engine. */
 export type AnswerFilter = (lane: ScriptLane, call: LogCall, value: StoreValue) => StoreValue;
 
 export class ScriptLane {
   #follower: LogFollower;
-  readonly #script: LogScript;
+  readonly #script: ScriptWorld;
   readonly #filter: AnswerFilter;
   #state: LogState;
   #inFlight: readonly number[] = [];
@@ -34,7 +46,7 @@ export class ScriptLane {
   /** What became of the append in flight when it stopped. */
   fate: AppendFate | null = null;
 
-  constructor(script: LogScript, state: LogState, filter: AnswerFilter) {
+  constructor(script: ScriptWorld, state: LogState, filter: AnswerFilter) {
     this.#script = script;
     this.#state = state;
     this.#filter = filter;
@@ -71,7 +83,7 @@ export class ScriptLane {
   }
 
   /** The same lane in a clone of its script. */
-  clone(script: LogScript): ScriptLane {
+  clone(script: ScriptWorld): ScriptLane {
     const copy = new ScriptLane(script, this.#state, this.#filter);
     copy.#follower = this.#follower.clone(script.oracle);
     copy.#inFlight = this.#inFlight;
@@ -106,7 +118,7 @@ export class ScriptLane {
     return this.#dispatch({ kind: "open" });
   }
 
-  get script(): LogScript {
+  get script(): ScriptWorld {
     return this.#script;
   }
 
