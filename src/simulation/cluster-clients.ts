@@ -126,8 +126,10 @@ export class ClusterClients {
     const deadlineMs = random.pick([60, 300, 1000, 1000, 3000]);
     if (!changes) return { read, deadlineMs };
     const key = random.chance(0.4) ? { idempotencyKey: `key-${String(++this.#keys)}` } : {};
-    const ack = random.chance(0.04) ? ({ ack: "memory" } as const) : {};
-    return { deadlineMs, ...key, ...ack };
+    const drawn = random.fraction();
+    if (drawn < 0.04) return { deadlineMs, ...key, ack: "memory" };
+    if (drawn < 0.84) return { deadlineMs, ...key };
+    return { deadlineMs: Math.max(1000, deadlineMs), ...key, ack: "written" };
   }
 
   #run(operation: ClientOperation, options: SubmitOptions, course: Course): void {
@@ -141,7 +143,7 @@ export class ClusterClients {
     const end = (what: OperationEnd): void => {
       this.#active--;
       if (what.kind !== "answered" && (options.deadlineMs ?? 0) >= 1000) this.#unanswered++;
-      this.#judge(operation, what);
+      this.#judge(operation, what, options.ack === "written");
       operation.ended(what, calledMs, time.nowMs);
       course.then(what);
     };
@@ -210,13 +212,13 @@ export class ClusterClients {
     lane.submit(operation.command, operation.input, options, (outcome) => one.settle(outcome));
   }
 
-  #judge(operation: ClientOperation, end: OperationEnd): void {
+  #judge(operation: ClientOperation, end: OperationEnd, written: boolean): void {
     const { oracle } = this.#options.world;
     if (end.kind === "denied" && operation.effect !== null)
       oracle.denied(operation.key, operation.effect);
     if (end.kind !== "answered" || !end.acknowledged) return;
     const effect = operation.effectOf(end.answer);
-    if (effect !== null) oracle.promised(operation.key, effect);
+    if (effect !== null) oracle.promised(operation.key, effect, written);
     else if (operation.effect !== null) oracle.denied(operation.key, operation.effect);
     for (const shown of operation.shownBy(end.answer)) oracle.shown(operation.key, shown);
   }

@@ -46,6 +46,11 @@ export interface ClusterOracleOptions {
   readonly server: DatabaseServer;
 }
 
+interface Place {
+  readonly partition: number;
+  readonly position: number;
+}
+
 export class ClusterOracle {
   readonly logs: readonly ClusterLogOracle[];
   readonly violations: Violation[] = [];
@@ -53,7 +58,7 @@ export class ClusterOracle {
   readonly #server: DatabaseServer;
   readonly #tables: ClusterTables;
   /** Where each effect is journaled. */
-  readonly #effects = new Map<string, string>();
+  readonly #effects = new Map<string, Place>();
   readonly #denied = new Set<string>();
   /** Which owner a command was last sent to by another lane. */
   readonly #asked = new Map<string, string>();
@@ -169,11 +174,15 @@ export class ClusterOracle {
     this.violate(partition, `${lane} stopped it: ${message} [${code}]`);
   }
 
-  /** A client was told that this happened: it is journaled now. */
-  promised(key: string, effect: string): void {
+  /** A client was told that this happened: it is journaled now, and written where it asked so. */
+  promised(key: string, effect: string, written: boolean): void {
     this.#promises++;
-    if (this.#effects.has(effect)) return;
-    this.violate(this.partitionOf(key), `${effect} was answered, and is in no log`);
+    const place = this.#effects.get(effect);
+    if (place === undefined) {
+      this.violate(this.partitionOf(key), `${effect} was answered, and is in no log`);
+    } else if (written && !this.#isWritten(effect, place)) {
+      this.violate(place.partition, `${effect} was answered as written, and is not`);
+    }
   }
 
   /** A client was shown this: it is journaled now. */
@@ -185,8 +194,9 @@ export class ClusterOracle {
   /** A client was told that this did not happen, and never will. */
   denied(key: string, effect: string): void {
     this.#denied.add(effect);
-    const where = this.#effects.get(effect);
-    if (where === undefined) return;
+    const place = this.#effects.get(effect);
+    if (place === undefined) return;
+    const where = textOf(place);
     this.violate(this.partitionOf(key), `${effect} was denied, and is ${where}`);
   }
 
@@ -223,15 +233,28 @@ export class ClusterOracle {
     return this.#tables.retry(key);
   }
 
+  #isWritten(effect: string, { partition, position }: Place): boolean {
+    const seq = this.#server.row(partition)?.seq ?? 0;
+    const letters = this.#server.letters(partition).filter((one) => one.position === position);
+    const isLetter = letters.some((one) => this.#workload.effectIn(one) === effect);
+    return seq >= position && !isLetter;
+  }
+
   #log(partition: number): ClusterLogOracle {
     return must(this.logs[partition], "a partition of the grid");
   }
 
   #journaled(effect: string, partition: number, position: number): void {
-    const where = `in partition ${String(partition)} at ${String(position)}`;
+    const where = textOf({ partition, position });
     const before = this.#effects.get(effect);
-    if (before !== undefined) this.violate(partition, `${effect} is ${before}, and again ${where}`);
+    if (before !== undefined) {
+      this.violate(partition, `${effect} is ${textOf(before)}, and again ${where}`);
+    }
     if (this.#denied.has(effect)) this.violate(partition, `${effect} was denied, and is ${where}`);
-    this.#effects.set(effect, where);
+    this.#effects.set(effect, { partition, position });
   }
+}
+
+function textOf({ partition, position }: Place): string {
+  return `in partition ${String(partition)} at ${String(position)}`;
 }

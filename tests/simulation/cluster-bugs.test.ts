@@ -12,6 +12,7 @@ import type { Change } from "../../src/grid/log-record.ts";
 import type { ByteMap } from "../../src/grid/store.ts";
 import { Messenger } from "../../src/messaging-grid/messenger.ts";
 import { PartitionCommands } from "../../src/processing-units/partition-commands.ts";
+import { UnwrittenAnswers } from "../../src/processing-units/partition-unwritten.ts";
 import { PartitionMemory } from "../../src/processing-units/partition-memory.ts";
 import { PendingEntries } from "../../src/processing-units/partition-pending.ts";
 import { Partition } from "../../src/processing-units/partition.ts";
@@ -186,6 +187,15 @@ interface PlantedBug {
 }
 
 const bugs: readonly PlantedBug[] = [
+  {
+    name: "written is answered when it is journaled",
+    workload: "register",
+    plant: () =>
+      vi.spyOn(UnwrittenAnswers.prototype, "wait").mockImplementation(({ respond, outcome }) => {
+        respond(outcome);
+      }),
+    found: /answered as written, and is not/,
+  },
   {
     name: "dedupe off",
     workload: "register",

@@ -107,10 +107,13 @@ test("W1: a simulated lane is the engine's own: nothing but adapters differ", ()
   const adapters = [
     /^src\/base\/(?:clock|random|event-loop|histogram)\.ts$/,
     /^src\/grid\/stores\//,
-    /^src\/grid\/grid-directory\.ts$/, // the store's first connection
-    /^src\/data-pump\/(?:connection|postgres-database|schema|statements)\.ts$/,
+    // Which grid it is, and which generation of it.
+    /^src\/grid\/(?:generation-cleanup|generation-pointer|grid-directory|patient-store)\.ts$/,
+    /^src\/data-pump\/(?:connection|dead-letters|migrations|postgres-database|row-values)\.ts$/,
+    /^src\/data-pump\/(?:schema|sql-transaction|statements|table-fit)\.ts$/,
     /^src\/messaging-grid\/(?:port-link|ws-client|ws-link|ws-server|hello)\.ts$/,
-    /^src\/processing-units\/(?:edge|lane-log|lane-monitor|lane-worker)\.ts$/,
+    /^src\/processing-units\/(?:edge|lane-database|lane-log|lane-measures|lane-monitor)\.ts$/,
+    /^src\/processing-units\/lane-worker\.ts$/,
   ];
   const onlyInThread = without(inThread, simulated);
   expect(onlyInThread.filter((path) => !adapters.some((form) => form.test(path)))).toEqual([]);
