@@ -44,7 +44,7 @@ interface FoundRow extends DatabaseRow {
   readonly partitions: number;
 }
 
-/** Units that find an empty grid at once rebuild it one after the other; the number is arbitrary. */
+/** Units that find an empty grid at once rebuild it one after the other; an arbitrary number. */
 const rebuildLock = 7_091_817_321;
 const lockTryMs = 250;
 

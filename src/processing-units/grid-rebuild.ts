@@ -104,7 +104,7 @@ export function existingGrid(store: Store): Promise<Outcome<GridIdentity>> {
   });
 }
 
-/** Runs a rebuild (grid/rebuild.ts says what `replaces` and `partitions` mean, and how it fails). */
+/** Runs a rebuild; what `replaces` and `partitions` mean, and how it fails: grid/rebuild.ts. */
 export function rebuild(
   store: Store,
   source: RebuildSource,

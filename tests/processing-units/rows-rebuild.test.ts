@@ -1,12 +1,13 @@
-// Goal: after `--from grid` the tables are the state of the grid, whatever they were, and the pump of
-// the next owner goes on from there. Method: a grid in memory that a partition wrote, a database of
-// an older moment: rows that were changed, deleted and added since, a dead letter; real PostgreSQL.
+// Goal: after `--from grid` the tables are the state of the grid, whatever they were, and the pump
+// of the next owner goes on from there. Method: a grid in memory that a partition wrote, a database
+// of an older moment: rows that were changed, deleted and added since, a dead letter; PostgreSQL.
 import { Type } from "typebox";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { unwrap } from "../../src/base/failure.ts";
 import { systemTimers } from "../../src/base/timers.ts";
 import { parseDatabaseUrl } from "../../src/data-pump/database-url.ts";
 import { PostgresDatabase } from "../../src/data-pump/postgres-database.ts";
+import type { GridIdentity } from "../../src/grid/grid-directory.ts";
 import { recordKey } from "../../src/grid/grid-keys.ts";
 import { checksum } from "../../src/grid/log-record.ts";
 import type { Value } from "../../src/grid/log-record.ts";
@@ -56,14 +57,30 @@ afterAll(async () => {
   await database.stop();
 });
 
-test("D24: the tables are the grid's state, and each partition stands at its claim; else nothing changes", async () => {
+const old = { text: "old" };
+
+/** A grid whose partition 0 has three notes; `more` adds others, and releases it. */
+async function writtenGrid() {
   const { store, identity } = await newMemoryGrid(1);
   const map = store.map("grid.1");
-  const first = openPartition({ identity, map }, {}, { application });
-  await first.served;
-  const note = (key: string, text: string) => run(first.partition, "note", { key, text });
-  for (const key of ["a", "b", "c"]) unwrap(await note(key, "old"));
-  // So far came the database that was restored; `b` was a dead letter then.
+  const { partition, served, released } = openPartition({ identity, map }, {}, { application });
+  await served;
+  const note = async (key: string, text: string) => {
+    unwrap(await run(partition, "note", { key, text }));
+  };
+  for (const key of ["a", "b", "c"]) await note(key, "old");
+  const more = async () => {
+    await note("a", "new");
+    await note("c", "");
+    await note("d", "new");
+    partition.leave();
+    await released;
+  };
+  return { store, identity, map, more };
+}
+
+/** The database as it was when three notes were written, of which `b` was a dead letter. */
+async function olderDatabase(identity: GridIdentity) {
   const url = await database.fresh();
   const address = unwrap(parseDatabaseUrl(url));
   if (address.kind !== "postgres") throw new Error("not an address of a server");
@@ -72,50 +89,23 @@ test("D24: the tables are the grid's state, and each partition stands at its cla
   unwrap(await pump.claim(1, [{ partition: 0, epoch: 1 }]));
   const [notesTable, eventsTable] = tables;
   if (notesTable === undefined || eventsTable === undefined) throw new Error("two tables");
-  const old = { text: "old" };
   const chain = Buffer.alloc(16, 1);
   const step = { partition: 0, epoch: 1, before: 0, seq: 4, chain, letters: 0, complete: false };
-  const keyed = [
-    ["a", old],
-    ["c", old],
-  ] as const;
-  unwrap(
-    await pump.write({
-      generation: 1,
-      steps: [step],
-      rows: [
-        { table: notesTable, upserts: keyed, deletes: [], appends: [] },
-        {
-          table: eventsTable,
-          upserts: [],
-          deletes: [],
-          appends: [
-            ["a", old],
-            ["b", old],
-            ["c", old],
-          ],
-        },
-      ],
-      letters: [
-        {
-          ...{ partition: 0, position: 3, change: 0 },
-          space: "notes",
-          key: "b",
-          value: old,
-          reason: "no",
-        },
-      ],
-    }),
-  );
-  for (const [key, text] of [
-    ["a", "new"],
-    ["c", ""],
-    ["d", "new"],
-  ] as const) {
-    unwrap(await note(key, text));
-  }
-  first.partition.leave();
-  await first.released;
+  const rowsOf = (...keys: string[]) => keys.map((key) => [key, old] as const);
+  const rows = [
+    { table: notesTable, upserts: rowsOf("a", "c"), deletes: [], appends: [] },
+    { table: eventsTable, upserts: [], deletes: [], appends: rowsOf("a", "b", "c") },
+  ];
+  const at = { partition: 0, position: 3, change: 0 };
+  const letters = [{ ...at, space: "notes", key: "b", value: old, reason: "planted" }];
+  unwrap(await pump.write({ generation: 1, steps: [step], rows, letters }));
+  return { url, address, pump };
+}
+
+test("D24: the tables are the grid's state, and each partition stands at its claim; else nothing changes", async () => {
+  const { store, identity, map, more } = await writtenGrid();
+  const { url, address, pump } = await olderDatabase(identity);
+  await more();
 
   const sql = connectTo(url);
   const shown = async () => ({
