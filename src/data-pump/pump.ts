@@ -12,20 +12,17 @@
 //       the rows of all partitions in it.
 //   D6. The pump's memory is bounded; the backlog is in the log, and nothing is left out.
 //   D7. A row that cannot be right halts its partition with a code, and no other partition.
-import type { Clock } from "../base/clock.ts";
 import type { Failure } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
-import type { Random } from "../base/random.ts";
-import type { Timers } from "../base/timers.ts";
-import type { GridIdentity } from "../grid/grid-directory.ts";
 import type { ChainedRecord } from "../grid/partition-log.ts";
 import { Backlog } from "./backlog.ts";
 import { BatchSize } from "./batch-size.ts";
 import { Breaker } from "./breaker.ts";
-import type { Database, DeadLetter, ProgressRow } from "./database.ts";
+import type { DeadLetter, ProgressRow } from "./database.ts";
 import { LogRefill } from "./log-refill.ts";
 import { ProgressKeeper } from "./progress-keeper.ts";
 import { formBatch, stepOf, type Batch, type BatchOptions } from "./pump-batch.ts";
+import type { PumpOptions } from "./pump-options.ts";
 import { PumpDrains } from "./pump-drains.ts";
 import { PumpFlights, type Landing } from "./pump-flights.ts";
 import { PumpRest } from "./pump-rest.ts";
@@ -33,29 +30,10 @@ import { PumpCounters, type PumpStatus } from "./pump-status.ts";
 import { PumpedPartition, type PumpSource } from "./pumped-partition.ts";
 import { PumpedPartitions } from "./pumped-partitions.ts";
 import { judgeChanges, RefusalSearch } from "./refusal-search.ts";
-import { changesOf, type TablesBySpace } from "./rows.ts";
+import { changesOf } from "./rows.ts";
 
+export type { PumpListener, PumpOptions } from "./pump-options.ts";
 export type { PumpSource } from "./pumped-partition.ts";
-
-export interface PumpListener {
-  /** A change is a dead letter; told before `written` of its record's position. */
-  deadLettered(letter: DeadLetter): void;
-  /** The records up to `position` are in the database. Lower than before: it was restored. */
-  written(partition: number, position: number): void;
-  /** The partition's row can never be written again by this owner; the reason says why. */
-  halted(partition: number, reason: Failure): void;
-}
-
-export interface PumpOptions {
-  readonly database: Database;
-  readonly identity: GridIdentity;
-  /** Tables by the name of their space; changes of other spaces stay in the grid. */
-  readonly spaces: TablesBySpace;
-  readonly clock: Clock;
-  readonly timers: Timers;
-  readonly random: Random;
-  readonly listener: PumpListener;
-}
 
 export class Pump {
   readonly #options: PumpOptions;
