@@ -7,7 +7,7 @@ import { must } from "../../src/base/assert.ts";
 import { until } from "../end-to-end/support/until.ts";
 import { databaseRun } from "./support/database-case.ts";
 
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 120_000 });
 
 const checkpointBytes = 4 * 2 ** 20;
 const textBytes = 65_536;

@@ -10,7 +10,7 @@ import { missingForSmallDisk, SmallDisk } from "../../src/faults/small-disk.ts";
 import { until } from "../end-to-end/support/until.ts";
 import { databaseRun, expectWritten } from "./support/database-case.ts";
 
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 120_000 });
 
 const textBytes = 8192;
 const gridBytesMax = 2 ** 26;

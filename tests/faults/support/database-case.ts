@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, onTestFailed } from "vitest";
 import { DatabaseRun, type DatabaseRunOptions } from "../../../bench/database-run.ts";
 import { must } from "../../../src/base/assert.ts";
 
-const startMsMax = 60_000;
+const startMsMax = 120_000;
 
 /** Starts a run before the tests of the file that calls; what is returned gives it. */
 export function databaseRun(options: Partial<DatabaseRunOptions>): () => DatabaseRun {
