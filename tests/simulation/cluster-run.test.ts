@@ -108,7 +108,7 @@ test("W1: a simulated lane is the engine's own: nothing but adapters differ", ()
     /^src\/base\/(?:clock|random|event-loop|histogram)\.ts$/,
     /^src\/grid\/stores\//,
     // Which grid it is, and which generation of it.
-    /^src\/grid\/(?:generation-cleanup|generation-pointer|grid-directory|patient-store)\.ts$/,
+    /^src\/grid\/(?:generation-cleanup|generation-pointer|grid-directory|patient-store|rebuild-fill)\.ts$/,
     /^src\/data-pump\/(?:connection|dead-letters|migrations|postgres-database|row-values)\.ts$/,
     /^src\/data-pump\/(?:schema|sql-transaction|statements|table-fit)\.ts$/,
     /^src\/messaging-grid\/(?:port-link|ws-client|ws-link|ws-server|hello)\.ts$/,
