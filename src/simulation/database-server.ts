@@ -113,12 +113,6 @@ export class DatabaseServer {
     return true;
   }
 
-  /** As an operator does it: that letter never happens. */
-  dropLetter(dropped: DeadLetter): void {
-    this.#state.letters = this.#state.letters.filter((letter) => letter !== dropped);
-    this.#raise(dropped.partition);
-  }
-
   /** The rows of a table of kind "append", in order. */
   appended(name: string): readonly AppendedRow[] {
     return this.#state.appended.get(name) ?? [];
