@@ -112,7 +112,8 @@ export class DatabaseRun {
       },
       { folder, reaper: this.#reaper, ...(failpoint && { failpoint }) },
     );
-    if (this.#load !== null) await this.#load.replace(number, this.unit(number).url);
+    const { url } = this.unit(number);
+    if (this.#load !== null && url !== "") await this.#load.replace(number, url);
   }
 
   /**

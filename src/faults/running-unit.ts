@@ -47,23 +47,32 @@ export interface UnitPlace {
 
 export class RunningUnit {
   readonly name: string;
-  /** http://host:port; another one in each life of the unit. */
+  /** http://host:port; another one in each life of the unit; "" where it died before. */
   readonly url: string;
   readonly #child: ChildProcess;
   readonly #group: number;
   readonly #ended: Promise<unknown>;
   readonly #logFile: string;
 
-  private constructor(name: string, url: string, child: ChildProcess, logFile: string) {
+  private constructor(
+    name: string,
+    url: string,
+    child: ChildProcess,
+    ended: Promise<unknown>,
+    logFile: string,
+  ) {
     this.name = name;
     this.url = url;
     this.#child = child;
     this.#group = must(child.pid, "a process that runs has a number");
-    this.#ended = once(child, "exit");
+    this.#ended = ended;
     this.#logFile = logFile;
   }
 
-  /** Starts it; resolves when it serves. Throws an Error with what it said where it does not. */
+  /**
+   * Starts it; resolves when it serves, or has died where it was to die. Throws an Error with what
+   * it said where it does neither.
+   */
   static async start(options: RunningUnitOptions, place: UnitPlace): Promise<RunningUnit> {
     const logFile = join(place.folder, `${options.name}.log`);
     const log = openSync(logFile, "a");
@@ -79,15 +88,19 @@ export class RunningUnit {
     closeSync(log);
     const group = must(child.pid, () => `${options.name} cannot be started`);
     place.reaper.add(group);
-    child.once("exit", () => {
+    const ended = once(child, "exit");
+    void ended.then(() => {
       place.reaper.remove(group);
     });
-    for (let waitedMs = 0; waitedMs < startMsMax && child.exitCode === null; waitedMs += pollMs) {
+    const isOver = () => child.exitCode !== null || child.signalCode !== null;
+    for (let waitedMs = 0; waitedMs < startMsMax && !isOver(); waitedMs += pollMs) {
       const said = readFileSync(logFile).subarray(from).toString();
       const url = /^serving (http:\S+)$/m.exec(said)?.[1];
-      if (url !== undefined) return new RunningUnit(options.name, url, child, logFile);
+      if (url !== undefined) return new RunningUnit(options.name, url, child, ended, logFile);
       await delay(systemTimers, pollMs);
     }
+    const isAsked = place.failpoint?.does === "kill" && child.signalCode === "SIGKILL";
+    if (isAsked) return new RunningUnit(options.name, "", child, ended, logFile);
     throw new Error(`${options.name} does not serve\n${tailOf(logFile)}`);
   }
 
