@@ -4,7 +4,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "../base/clock.ts";
-import { failure, FailureError, unwrap } from "../base/failure.ts";
+import { failure, FailureError, unwrap, type Failure } from "../base/failure.ts";
 import { delay, systemTimers } from "../base/timers.ts";
 import { mergeStatus } from "../bidding-demo/demo-status.ts";
 import { replaySource } from "../bidding-demo/exchange/replay.ts";
@@ -49,6 +49,11 @@ export async function demo(settings: Settings): Promise<void> {
       for (const text of rebuiltLines(report, spacesLost)) line.print(text);
     },
   });
+  const ended: Failure[] = [];
+  void unit.ended.then((reason) => {
+    ended.push(reason);
+    stop.abort();
+  });
   try {
     if (!stop.signal.aborted) {
       await trade(settings, unit, line, stop.signal, (latest) => {
@@ -62,6 +67,7 @@ export async function demo(settings: Settings): Promise<void> {
     const rest = "what is not yet written stays in the grid, and is written after the next start";
     line.print(written ? "stopped; all is written" : `stopped; ${rest}`);
   }
+  for (const reason of ended) throw new FailureError(reason);
 }
 
 /** The exchange's whole life beside the unit, and the summary of both. */

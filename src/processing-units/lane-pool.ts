@@ -18,7 +18,7 @@ import { Piscina } from "piscina";
 import type { Logger } from "pino";
 import { must } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
-import { failed, ok, type Outcome } from "../base/failure.ts";
+import { failed, ok, type Failure, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { TimerHandle, Timers } from "../base/timers.ts";
 import type { Hello } from "../messaging-grid/hello.ts";
@@ -41,6 +41,8 @@ export interface LanePoolOptions {
   makeTask(lane: number, control: MessagePort, predecessor: Predecessor | null): TransferredTask;
   /** A lane can take connections (again). */
   onReady(): void;
+  /** The generation of the grid has ended: no lane of this unit has anything to do any more. */
+  onGridEnded(reason: Failure): void;
 }
 
 // Piscina derives this from an overload of postMessage that does not take a list.
@@ -258,9 +260,17 @@ export class LanePool {
         thread.drained();
         break;
       case "failed":
-        this.#settle({ ok: false, failure: message.failure });
+        this.#failed(message.failure);
         break;
     }
+  }
+
+  #failed(reason: Failure): void {
+    const wasStarting = this.#started !== null;
+    this.#settle({ ok: false, failure: reason });
+    if (wasStarting || reason.code !== "GRID_ENDED" || this.#stopping) return;
+    this.#stopping = true; // another thread would only say the same
+    this.#options.onGridEnded(reason);
   }
 
   #ended(thread: LaneThread, end: LaneEnd | null): void {
@@ -291,8 +301,7 @@ export class LanePool {
     for (;;) {
       const last = receiveMessageOnPort(control) as { message: MessageFromLane } | undefined;
       if (last === undefined) return;
-      if (last.message.kind === "failed")
-        this.#settle({ ok: false, failure: last.message.failure });
+      if (last.message.kind === "failed") this.#failed(last.message.failure);
     }
   }
 

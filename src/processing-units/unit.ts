@@ -8,7 +8,7 @@ import { randomBytes } from "node:crypto";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { Logger } from "pino";
 import { systemClock } from "../base/clock.ts";
-import { ok, type Outcome } from "../base/failure.ts";
+import { ok, type Failure, type Outcome } from "../base/failure.ts";
 import { newId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import { systemRandom } from "../base/random.ts";
@@ -83,6 +83,8 @@ export class Unit {
   readonly port: number;
   readonly identity: GridIdentity;
   readonly database: UnitDatabase;
+  /** Resolves with why, when its generation of the grid has ended: it is to be stopped then. */
+  readonly ended: Promise<Failure>;
   readonly #acceptor: Acceptor;
   readonly #pool: LanePool;
   readonly #acquired: Acquired;
@@ -95,11 +97,13 @@ export class Unit {
     readonly database: UnitDatabase;
     readonly pool: LanePool;
     readonly acquired: Acquired;
+    readonly ended: Promise<Failure>;
   }) {
     this.#acceptor = parts.acceptor;
     this.port = parts.acceptor.port;
     this.identity = parts.identity;
     this.database = parts.database;
+    this.ended = parts.ended;
     this.#pool = parts.pool;
     this.#acquired = parts.acquired;
   }
@@ -198,9 +202,14 @@ async function start(options: UnitOptions, acquired: Acquired): Promise<Outcome<
   if (embedded === null) await store.close();
   const peers = { ...options.peers, token: token.value };
   const databaseId = await database.id();
+  const ended = Promise.withResolvers<Failure>();
+  const onGridEnded = (reason: Failure) => {
+    log.error(reason, "the unit has nothing to do any more");
+    ended.resolve(reason);
+  };
   const parts = { embedded, identity, database, databaseId, source, acceptor, log, peers };
-  const pool = newPool(options, parts);
-  const unit = new Unit({ acceptor, identity, database, pool, acquired });
+  const pool = newPool(options, { ...parts, onGridEnded });
+  const unit = new Unit({ acceptor, identity, database, pool, acquired, ended: ended.promise });
   const started = await pool.start();
   if (!started.ok) {
     await pool.stop();
@@ -270,6 +279,7 @@ function newPool(
     readonly acceptor: Acceptor;
     readonly log: Logger;
     readonly peers: PeerSetting;
+    readonly onGridEnded: (reason: Failure) => void;
   },
 ): LanePool {
   const { random } = system;
@@ -308,6 +318,7 @@ function newPool(
     onReady: () => {
       parts.acceptor.open((socket) => pool.place(socket));
     },
+    onGridEnded: parts.onGridEnded,
   });
   return pool;
 }

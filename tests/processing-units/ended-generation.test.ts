@@ -14,10 +14,9 @@ import { startUnit } from "../../src/processing-units/unit.ts";
 const module = new URL("../support/counter-application.ts", import.meta.url).href;
 const ms = 5000;
 
-test("G3: the lanes of a unit end when the pointer has moved, and say why", async () => {
+test("G3: a unit ends when the pointer has moved, and says why", async () => {
   const folder = mkdtempSync(join(tmpdir(), "orrery-ended-"));
   const logFile = join(folder, "unit.log");
-  const died = Promise.withResolvers<null>();
   const unit = unwrap(
     await startUnit({
       store: `lmdb:${folder}/grid?sync=off`,
@@ -32,9 +31,6 @@ test("G3: the lanes of a unit end when the pointer has moved, and say why", asyn
       logFile,
       logLevel: "info",
       application: () => Promise.resolve({ module, options: null }),
-      onStatus: ({ restarts }) => {
-        if (restarts > 0) died.resolve(null);
-      },
     }),
   );
   onTestFinished(async () => {
@@ -51,8 +47,9 @@ test("G3: the lanes of a unit end when the pointer has moved, and say why", asyn
   const next = encodeDirectory({ ...pointer, generation: 2, state: "rebuilding", base: 1 });
   expect(unwrap(await directory.replaceIfSame(pointerKey, found, next, ms))).toBe(true);
   await store.close();
-  await died.promise;
+  const reason = await unit.ended;
+  expect(reason.code).toBe("GRID_ENDED");
   const lines = readFileSync(logFile, "utf8").split("\n");
-  const said = lines.filter((line) => line.includes("lane died"));
+  const said = lines.filter((line) => line.includes("the unit has nothing to do any more"));
   expect(said[0]).toContain("generation 1 of the grid has ended: generation 2 is rebuilding");
 });

@@ -81,6 +81,7 @@ async function newPool({ breaksLate = false } = {}) {
     onReady: () => {
       acceptor.open((socket) => pool.place(socket));
     },
+    onGridEnded: () => undefined,
   });
   return {
     pool,
