@@ -71,10 +71,6 @@ export function begin(actor: RunActor): RunActor {
   return { ...actor, runs: runs - 1, state: stepRebuild(state, { kind: "start" }), errand: null };
 }
 
-export function isAtRest({ state }: RunActor): boolean {
-  return state === null || state.call === null;
-}
-
 export function callOf({ state, errand }: RunActor): RunCall | null {
   const call = state?.call ?? null;
   if (call === null) return null;

@@ -135,7 +135,7 @@ export function onStore<W extends RebuildWorld>(
 }
 
 /** What the primary has under a key. */
-export function stored(world: RebuildWorld, map: string, key: Buffer): Buffer | null {
+function stored(world: RebuildWorld, map: string, key: Buffer): Buffer | null {
   return world.copies.replicas[0]?.get(storedKey(map, key)) ?? null;
 }
 
