@@ -51,9 +51,12 @@ export interface CommandRequest {
   readonly correlationId: string | null;
 }
 
-/** What a lane tells others of a partition of its own, so that they need not wait for its card. */
+/**
+ * What a lane tells others of a partition of its own, so that they need not wait for its card; or
+ * (`overtaken`) one other of a partition of that one's, that somebody claimed it under `epoch`.
+ */
 export interface Notice {
-  readonly kind: "serving" | "released";
+  readonly kind: "serving" | "released" | "overtaken";
   readonly partition: number;
   readonly epoch: number;
 }
@@ -70,7 +73,7 @@ const batchHeaderBytes = 6;
 const uint32Token = 0xce;
 const uint32Max = 0xffff_ffff;
 const kinds = { request: 0, answer: 1, failure: 2, notice: 3 } as const;
-const noticeKinds = ["serving", "released"] as const;
+const noticeKinds = ["serving", "released", "overtaken"] as const;
 const acknowledgements = ["memory", "journal", "written"] as const;
 const failureMessageLengthMax = 1024;
 /** A writer's buffer begins so, and does not stay larger than this between two batches. */

@@ -88,7 +88,7 @@ export class Lane {
       unreachable: (slot) => this.#ownership.unreachable(slot),
     });
     this.#owners.onChange = (partition) => {
-      this.#giveWay(partition);
+      this.#giveWay(partition, this.#owners.epochOf(partition));
       this.#sender.ownerChanged(partition);
     };
     this.#ownership = this.#newOwnership();
@@ -343,10 +343,10 @@ export class Lane {
    * anything to write, and would find out, or not. Who claimed may have released it since: as long
    * as this lane thinks that it has it, nobody would claim it.
    */
-  #giveWay(number: number): void {
+  #giveWay(number: number, epoch: number): void {
     const partition = this.#partitions.get(number);
     if (partition?.phase !== "serving" && partition?.phase !== "leaving") return;
-    if (this.#owners.epochOf(number) <= partition.epoch) return;
+    if (epoch <= partition.epoch) return;
     partition.close(failure("NOT_OWNER", `another lane claimed partition ${String(number)}`));
   }
 
@@ -354,6 +354,7 @@ export class Lane {
     const { partition, epoch } = notice;
     if (partition >= this.#options.identity.partitions) return;
     if (notice.kind === "serving") this.#ownership.heardServing(peer, partition, epoch);
+    else if (notice.kind === "overtaken") this.#giveWay(partition, epoch);
     else this.#ownership.heardReleased(partition, epoch);
   }
 
@@ -379,6 +380,9 @@ export class Lane {
         },
         handOver: (partition) => {
           this.#partitions.get(partition)?.leave(this.#isLast);
+        },
+        overtaken: (slot, partition, epoch) => {
+          this.#messenger.tell(slot, { kind: "overtaken", partition, epoch });
         },
         leaving: () => [...this.#partitions.values()].filter(({ isLeaving }) => isLeaving).length,
         lost: (reason) => {

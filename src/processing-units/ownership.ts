@@ -51,6 +51,8 @@ export interface OwnershipEvents {
   claim(partition: number): void;
   /** `to`: the slot that it should go to; null: this lane is leaving. */
   handOver(partition: number, to: number | null): void;
+  /** The lane in that slot has a partition that was claimed behind its back, under `epoch`. */
+  overtaken(slot: number, partition: number, epoch: number): void;
   /** Partitions on their way to somebody else. */
   leaving(): number;
   /** Another lane has the slot: this one is taken for dead, and must end. */
@@ -385,6 +387,7 @@ export class Ownership {
     const { identity, events } = this.#options;
     const members = this.#members();
     const holders = this.#holders();
+    this.#tellOvertaken(holders);
     const ownedBy = new Map<number, number[]>();
     for (const [partition, slot] of holders) {
       const list = ownedBy.get(slot);
@@ -410,6 +413,21 @@ export class Ownership {
     for (const [partition, slot] of assigned.entries()) {
       if (slot !== this.#number || holders.has(partition) || this.#isDoubtful(partition)) continue;
       events.claim(partition);
+    }
+  }
+
+  /**
+   * Who claimed a partition may have died when only this lane had heard of it. The lane before it,
+   * which has nothing to write, would keep it for ever, and this one would wait for its owner.
+   */
+  #tellOvertaken(holders: ReadonlyMap<number, number>): void {
+    const { owners, events } = this.#options;
+    for (const { slot, card } of this.entries) {
+      for (const { partition, epoch } of card.owned) {
+        if (holders.has(partition) || this.#isDoubtful(partition)) continue;
+        const known = owners.epochOf(partition);
+        if (epoch > 0 && epoch < known) events.overtaken(slot, partition, known);
+      }
     }
   }
 

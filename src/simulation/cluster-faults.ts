@@ -18,6 +18,7 @@ const faultKinds = [
   "pause",
   "freeze",
   "deadly command",
+  "deadly partition",
   "usurp",
   "leave",
   "cut",
@@ -137,6 +138,7 @@ export class ClusterFaults {
   /** Whoever ended by itself (taken for dead, or it could not join) is followed by somebody new. */
   over(lane: ClusterLane, seat: number): void {
     if (this.#healed) this.#restart(seat, null, 100);
+    else if (this.#world.deadly.partition !== null) this.#restart(seat, lane, 100);
     else this.#restart(seat, this.#random.chance(0.5) ? lane : null, 2000);
   }
 
@@ -195,6 +197,9 @@ export class ClusterFaults {
       case "database crash":
       case "database hang":
         this.#databaseFault(kind);
+        break;
+      case "deadly partition":
+        this.#killByPartition();
         break;
       case "constraint":
         this.#constrain();
@@ -367,6 +372,16 @@ export class ClusterFaults {
       else database.hang();
     };
     this.#for(durationMs, kind, begin, () => database.start());
+  }
+
+  /** Seldom, as little else happens meanwhile: whoever serves a partition dies of it, at once. */
+  #killByPartition(): void {
+    if (!this.#random.chance(0.05)) return;
+    const { deadly, identity } = this.#world;
+    const partition = this.#random.below(identity.partitions);
+    const set = (is: number | null) => () => (deadly.partition = is);
+    const durationMs = this.#random.fraction() * 20_000;
+    this.#for(durationMs, `partition ${String(partition)} is deadly`, set(partition), set(null));
   }
 
   /** Somebody adds a constraint by hand: some rows are refused for what they hold. */

@@ -224,6 +224,7 @@ export class ClusterLane {
           probes.reached("take-over without a release");
         }
         oracle.loaded(partition, epoch, (name) => this.#entries(name));
+        if (this.#options.world.deadly.partition === partition) this.kill("of a partition");
       },
       stopped: (partition, reason, halted) => {
         const how = halted ? "halts" : "stops";

@@ -209,7 +209,7 @@ class ClusterRun {
       oracle: new ClusterOracle({ identity, workload, copies: store.copies, server }),
       probes: this.#probes,
       diary: this.#diary,
-      deadly: { armed: false, command: null },
+      deadly: { armed: false, command: null, partition: null },
     };
   }
 

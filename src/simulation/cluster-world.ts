@@ -24,12 +24,13 @@ export interface ClusterWorld {
   readonly oracle: ClusterOracle;
   readonly probes: ClusterProbes;
   readonly diary: ClusterDiary;
-  /** A command that ends every lane which begins to run it. */
-  readonly deadly: DeadlyCommand;
+  /** What ends every lane that begins to run a command, or to serve a partition. */
+  readonly deadly: Deadly;
 }
 
-/** `armed`: the next command that one lane takes from another becomes it. */
-export interface DeadlyCommand {
+/** `armed`: the next command that one lane takes from another becomes deadly. */
+export interface Deadly {
   armed: boolean;
   command: string | null;
+  partition: number | null;
 }

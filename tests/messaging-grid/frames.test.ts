@@ -70,7 +70,7 @@ const requests: fc.Arbitrary<CommandRequest> = fc.record({
 });
 
 const notices: fc.Arbitrary<Notice> = fc.record({
-  kind: fc.constantFrom("serving", "released"),
+  kind: fc.constantFrom("serving", "released", "overtaken"),
   partition: fc.nat({ max: 4095 }),
   epoch: fc.integer({ min: 1, max: 2 ** 38 - 1 }),
 });
@@ -164,6 +164,17 @@ test("format 1: the acknowledgement that came with the third version", () => {
   const written = { ...request, input: null, correlationId: null, ack: "written" as const };
   expect(decodeBatch(thirdFixture)).toEqual([{ kind: "request", number: 1, request: written }]);
   expect(batchOf(written).toString("hex")).toBe(thirdFixture.toString("hex"));
+});
+
+// 1; waited 0 µs; [3,2,8,12]
+const fourthFixture = Buffer.from("01ce00000000940302080c", "hex");
+
+test("format 1: the notice that came with the fourth version", () => {
+  const notice = { kind: "overtaken", partition: 8, epoch: 12 } as const;
+  expect(decodeBatch(fourthFixture)).toEqual([{ kind: "notice", notice }]);
+  const writer = new BatchWriter();
+  writer.addNotice(notice);
+  expect(only(writer.take(0)).toString("hex")).toBe(fourthFixture.toString("hex"));
 });
 
 test("format 1: messages of any content are read as they were written, in order", () => {

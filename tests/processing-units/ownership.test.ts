@@ -24,12 +24,15 @@ let store: MemoryStore;
 let epochs: number;
 /** Every claim, as "lane partition". */
 let claims: string[];
+/** Who was told that a partition of its was claimed: slot, partition, epoch. */
+let overtaken: [number, number, number][];
 
 beforeEach(() => {
   time = new VirtualTime();
   store = new MemoryStore();
   epochs = 0;
   claims = [];
+  overtaken = [];
 });
 
 /** One lane, as far as its ownership goes. */
@@ -79,6 +82,9 @@ class TestLane {
           const epoch = this.held.get(partition)?.epoch ?? 0;
           this.held.delete(partition);
           this.ownership.heardReleased(partition, epoch);
+        },
+        overtaken: (slot, partition, epoch) => {
+          overtaken.push([slot, partition, epoch]);
         },
         leaving: () => 0,
         lost: (reason) => (this.lost = reason),
@@ -157,6 +163,19 @@ test("O1: where the connection alone is gone, nobody duels: it is said, and noth
   expect(a.ownership.unreachable(b.ownership.slot)).toMatchObject({ code: "PEER_UNREACHABLE" });
   expect(a.ownership.alarms()).toHaveLength(1);
   expect(b.ownership.alarms()).toEqual([]);
+});
+
+test("M6: an owner is told of a later claim whose lane died when one other had heard of it", async () => {
+  const [a, b] = (await lanes("a", "b")) as [TestLane, TestLane];
+  const partition = a.partitions[0] ?? -1;
+  const dead = 7;
+  const epoch = 100;
+  b.ownership.heardServing(dead, partition, epoch);
+  await pass(limits.heartbeatMs);
+  expect(overtaken).toEqual([]); // whoever claimed it may say so in a moment
+  await pass(limits.heartbeatStillMs + settleMs);
+  expect(overtaken).toContainEqual([a.ownership.slot, partition, epoch]);
+  expect(new Set(overtaken.map(String)).size).toBe(1);
 });
 
 test("O1: a replacement takes its predecessor's slot, and its partitions, without a wait", async () => {
