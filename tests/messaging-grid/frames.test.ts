@@ -305,7 +305,7 @@ test("M5: another format, no message, wrong shapes and endless nesting are refus
     [],
     [4, 1, 2],
     [3, 0, 7],
-    [3, 2, 7, 1],
+    [3, 3, 7, 1],
     [3, 0, -1, 1],
     [3, 0, 7, 0],
     [3, 0, 7, "1"],
