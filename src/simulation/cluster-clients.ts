@@ -47,9 +47,10 @@ export interface ClusterClientsOptions {
 export class ClusterClients {
   readonly #options: ClusterClientsOptions;
   readonly #tries = new Set<Try>();
+  /** What ends each operation that is not answered yet. */
+  readonly #open = new Set<() => void>();
   #names = 0;
   #keys = 0;
-  #active = 0;
   #stopped = false;
   #operations = 0;
   #answered = 0;
@@ -75,7 +76,7 @@ export class ClusterClients {
 
   /** True while nobody waits for an answer. */
   get isIdle(): boolean {
-    return this.#active === 0;
+    return this.#open.size === 0;
   }
 
   start(): void {
@@ -86,6 +87,12 @@ export class ClusterClients {
   /** Nothing new is begun. */
   stop(): void {
     this.#stopped = true;
+  }
+
+  /** The run is over: nobody knows what became of what is not answered. */
+  abandon(): void {
+    for (const abandon of this.#open) abandon();
+    this.#open.clear();
   }
 
   /** A lane is dead: who waits for its answer gets none. */
@@ -127,9 +134,10 @@ export class ClusterClients {
     if (!changes) return { read, deadlineMs };
     const key = random.chance(0.4) ? { idempotencyKey: `key-${String(++this.#keys)}` } : {};
     const drawn = random.fraction();
-    if (drawn < 0.04) return { deadlineMs, ...key, ack: "memory" };
-    if (drawn < 0.84) return { deadlineMs, ...key };
-    return { deadlineMs: Math.max(1000, deadlineMs), ...key, ack: "written" };
+    // Where it happens to change nothing, its answer is a read.
+    if (drawn < 0.04) return { read, deadlineMs, ...key, ack: "memory" };
+    if (drawn < 0.84) return { read, deadlineMs, ...key };
+    return { read, deadlineMs: Math.max(1000, deadlineMs), ...key, ack: "written" };
   }
 
   #run(operation: ClientOperation, options: SubmitOptions, course: Course): void {
@@ -138,10 +146,13 @@ export class ClusterClients {
     const calledMs = time.nowMs;
     let tries = 0;
     let maybe = false;
-    this.#active++;
     this.#operations++;
+    const abandon = (): void => {
+      operation.ended({ kind: "unknown" }, calledMs, time.nowMs);
+    };
+    this.#open.add(abandon);
     const end = (what: OperationEnd): void => {
-      this.#active--;
+      this.#open.delete(abandon);
       if (what.kind !== "answered" && (options.deadlineMs ?? 0) >= 1000) this.#unanswered++;
       this.#judge(operation, what, options.ack === "written");
       operation.ended(what, calledMs, time.nowMs);

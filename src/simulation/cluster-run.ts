@@ -158,8 +158,10 @@ class ClusterRun {
     clients.stop();
     await this.#converge(world, seats, clients);
     if (world.oracle.isBroken) return;
-    if (world.oracle.isHalted) world.oracle.audit("at the end");
-    else world.oracle.auditEnd();
+    if (world.oracle.isHalted) {
+      clients.abandon();
+      world.oracle.audit("at the end");
+    } else world.oracle.auditEnd();
   }
 
   async #createGrid(): Promise<GridIdentity> {

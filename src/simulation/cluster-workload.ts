@@ -20,7 +20,7 @@ export interface ClientOperation {
   readonly input: Value;
   /** The key that it is about: its routing key. */
   readonly key: string;
-  /** `local` and `linearizable` only where nothing is changed. */
+  /** How its answer is read where it changes nothing. */
   readonly read: ReadConsistency;
   /** True where it changes something, or may. */
   readonly changes: boolean;
