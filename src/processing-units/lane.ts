@@ -452,6 +452,8 @@ export class Lane {
     listener.serving(number, epoch);
     this.#owners.learn(number, this.#ownership.slot, epoch);
     this.#messenger.announce({ kind: "serving", partition: number, epoch });
+    // A later claim may have been heard of while this one was being loaded.
+    this.#options.timers.endOfTick(() => this.#giveWay(number, this.#owners.epochOf(number)));
     if (this.#draining) this.#ownership.decideSoon(); // it came too late: on to somebody else
   }
 

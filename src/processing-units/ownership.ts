@@ -387,7 +387,7 @@ export class Ownership {
     const { identity, events } = this.#options;
     const members = this.#members();
     const holders = this.#holders();
-    this.#tellOvertaken(holders);
+    this.#tellOvertaken();
     const ownedBy = new Map<number, number[]>();
     for (const [partition, slot] of holders) {
       const list = ownedBy.get(slot);
@@ -418,13 +418,14 @@ export class Ownership {
 
   /**
    * Who claimed a partition may have died when only this lane had heard of it. The lane before it,
-   * which has nothing to write, would keep it for ever, and this one would wait for its owner.
+   * which has nothing to write, would keep it for ever: commands from here would wait for an owner,
+   * and it would count as its own what the others count as somebody else's.
    */
-  #tellOvertaken(holders: ReadonlyMap<number, number>): void {
+  #tellOvertaken(): void {
     const { owners, events } = this.#options;
     for (const { slot, card } of this.entries) {
       for (const { partition, epoch } of card.owned) {
-        if (holders.has(partition) || this.#isDoubtful(partition)) continue;
+        if (slot === this.#number || this.#isDoubtful(partition)) continue;
         const known = owners.epochOf(partition);
         if (epoch > 0 && epoch < known) events.overtaken(slot, partition, known);
       }

@@ -178,6 +178,17 @@ test("M6: an owner is told of a later claim whose lane died when one other had h
   expect(new Set(overtaken.map(String)).size).toBe(1);
 });
 
+test("M6: an owner is told of a later claim that it did not take in, while its owner lives", async () => {
+  const [a, b, c] = (await lanes("a", "b", "c")) as [TestLane, TestLane, TestLane];
+  const partition = a.partitions[0] ?? -1;
+  const epoch = 100;
+  c.held.set(partition, { partition, epoch, acknowledged: epoch });
+  b.ownership.heardServing(c.ownership.slot, partition, epoch);
+  await pass(limits.heartbeatStillMs + settleMs);
+  expect(overtaken).toContainEqual([a.ownership.slot, partition, epoch]);
+  expect(overtaken.filter(([slot]) => slot !== a.ownership.slot)).toEqual([]);
+});
+
 test("O1: a replacement takes its predecessor's slot, and its partitions, without a wait", async () => {
   const [a, b] = (await lanes("a", "b")) as [TestLane, TestLane];
   const had = b.partitions;
