@@ -83,9 +83,10 @@ export class RegisterWorkload implements ClusterWorkload {
     if (dice < 4) return this.#operation(client, { kind: "get", key: used }, read(random));
     const written = ++this.#values;
     if (dice < 7) return this.#operation(client, { kind: "put", key: used, value: written });
+    const how = read(random);
     const lately = this.#lately.get(used) ?? null;
     const expected = random.chance(0.85) ? lately : 1 + random.below(written);
-    return this.#operation(client, { kind: "cas", key: used, expected, value: written });
+    return this.#operation(client, { kind: "cas", key: used, expected, value: written }, how);
   }
 
   last(client: number): ClientOperation[] {
@@ -127,7 +128,9 @@ export class RegisterWorkload implements ClusterWorkload {
         else if (answer !== null && answer.swapped !== false && asked.kind !== "get") {
           this.#lately.set(asked.key, asked.value);
         }
-        const isLocal = kind === "get" && consistency === "local";
+        // A change that was not made is a read as well.
+        const isRead = kind === "get" || answer?.swapped === false;
+        const isLocal = isRead && consistency === "local";
         this.history.add({ client, asked, isLocal, isRead: kind === "get", calledMs, atMs }, end);
       },
     };

@@ -106,7 +106,8 @@ export class TransferWorkload implements ClusterWorkload {
     const from = random.below(bank.accounts);
     const to = (from + 1 + random.below(bank.accounts - 1)) % bank.accounts;
     const amount = 1 + random.below(60);
-    return this.#transfer(client, { kind: "transfer", bank: name, from, to, amount });
+    const read = random.pick(["local", "linearizable"] as const);
+    return this.#transfer(client, { kind: "transfer", bank: name, from, to, amount }, read);
   }
 
   last(client: number): ClientOperation[] {
@@ -150,21 +151,28 @@ export class TransferWorkload implements ClusterWorkload {
     };
   }
 
-  #transfer(client: number, asked: TransferAsked & { kind: "transfer" }): ClientOperation {
+  #transfer(
+    client: number,
+    asked: TransferAsked & { kind: "transfer" },
+    read: ReadConsistency,
+  ): ClientOperation {
     const { kind, ...input } = asked;
     const id = `t${String(++this.#transfers)}`;
     return {
       command: kind,
       input: { ...input, id },
       key: asked.bank,
-      read: "linearizable",
+      read,
       changes: true,
       effect: id,
       effectOf: (answer) => (answerOf(answer).moved === true ? id : null),
       shownBy: () => [],
       ended: (end, calledMs, atMs) => {
         if (end.kind === "unknown") this.#banks.isUnknown(asked.bank);
-        this.history.add({ client, asked, isRead: false, isLocal: false, calledMs, atMs }, end);
+        // One that was not made is a read.
+        const isUnmade = end.kind === "answered" && answerOf(end.answer).moved === false;
+        const isLocal = isUnmade && read === "local";
+        this.history.add({ client, asked, isRead: false, isLocal, calledMs, atMs }, end);
       },
     };
   }

@@ -14,7 +14,7 @@ import { ClusterProbes } from "../../src/simulation/cluster-probes.ts";
 import { runCluster } from "../../src/simulation/cluster-run.ts";
 import { modulesOf } from "../support/module-graph.ts";
 
-const seeds = Number(process.env["ORRERY_SEEDS"] ?? 67);
+const seeds = Number(process.env["ORRERY_SEEDS"] ?? 70);
 const from = Number(process.env["ORRERY_FROM"] ?? Math.floor(Date.now() / 1000) % 2 ** 31);
 const timeout = 60_000 + seeds * 6000;
 

@@ -1,5 +1,5 @@
 // Goal: nothing that the exchange was told is ever lost, however often the unit is killed at work.
-// Method: an exchange that runs on across kills (-9) of the unit, each in a moment in which its
+// Method: an exchange that runs on across ten kill -9 of the unit, each in a moment in which its
 // requests are unanswered; its own ledger, fsynced, is compared with the grid (wins, by asking
 // again) and with the database. The embedded database is killed with the unit, or left behind.
 import { join } from "node:path";
@@ -15,8 +15,7 @@ import { startUnit, notWritten, type RunningUnit } from "../support/unit-process
 import { forgottenWins } from "../support/notices.ts";
 import { until } from "../support/until.ts";
 
-/** Each costs more on members, and shows the same of the unit. */
-const killsOn = (engine: GridEngine): number => (engine.name === "LMDB" ? 10 : 5);
+const kills = 10;
 /** Every request fits `wide`: each unanswered one is on its way to an append, or back from it. */
 const campaigns = [
   campaign("wide", { bidCpm: 2, budget: 10_000 }),
@@ -54,7 +53,7 @@ export function killUnitStory(engine: GridEngine): void {
   }
 
   test(
-    `${engine.name}: kill -9 at work, ${killsOn(engine)} times: all that the exchange was told is there`,
+    `${engine.name}: kill -9 at work, ten times: all that the exchange was told is there`,
     { timeout: 400_000 },
     async () => {
       const folder = await testFolder();
@@ -67,7 +66,6 @@ export function killUnitStory(engine: GridEngine): void {
       let unit = await startUnit(...flags);
       const { url } = unit;
       const exchange = await LoadedExchange.start({ url, ledgerPath, ratePerSecond: 300 });
-      const kills = killsOn(engine);
       let counted = 0;
       for (let round = 0; counted < kills; round++) {
         await exchange.caughtUp();
