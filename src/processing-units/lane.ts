@@ -32,14 +32,12 @@ import { Ownership } from "./ownership.ts";
 import { databaseOf } from "./partition-database.ts";
 import type { Respond } from "./partition-request.ts";
 import { Partition } from "./partition.ts";
-import type { LaneGridStatus, PartitionElsewhere, PartitionStatus } from "./unit-status.ts";
-
-export interface LaneCounts {
-  /** Commands that entered the grid in this lane. */
-  commands: number;
-  appends: number;
-  journaledBytes: number;
-}
+import type {
+  LaneCounts,
+  LaneGridStatus,
+  PartitionElsewhere,
+  PartitionStatus,
+} from "./unit-status.ts";
 
 export class Lane {
   readonly #options: LaneOptions;
@@ -385,6 +383,9 @@ export class Lane {
           this.#messenger.tell(slot, { kind: "overtaken", partition, epoch });
         },
         leaving: () => [...this.#partitions.values()].filter(({ isLeaving }) => isLeaving).length,
+        stoodStill: () => {
+          for (const partition of this.#partitions.values()) partition.prove();
+        },
         lost: (reason) => {
           for (const partition of [...this.#partitions.values()]) partition.close(reason);
           listener.lost(reason);

@@ -55,6 +55,8 @@ export interface OwnershipEvents {
   overtaken(slot: number, partition: number, epoch: number): void;
   /** Partitions on their way to somebody else. */
   leaving(): number;
+  /** The heartbeat stood still: what this lane has may have been claimed meanwhile. */
+  stoodStill(): void;
   /** Another lane has the slot: this one is taken for dead, and must end. */
   lost(reason: Failure): void;
 }
@@ -289,7 +291,10 @@ export class Ownership {
       events.lost(failure("NOT_OWNER", `${message}: this one was taken for dead`));
       return;
     }
-    if (beaten.ok) this.#beatAtMs = startedMs;
+    if (beaten.ok) {
+      if (!this.isFresh) events.stoodStill();
+      this.#beatAtMs = startedMs;
+    }
     const read = await readRoster(map);
     if (this.#closed || !read.ok) return;
     this.#observe(read.value);

@@ -67,6 +67,8 @@ export class PartitionCommands {
   readonly #timeMs: () => number;
   readonly #pending = new PendingEntries();
   readonly #unwritten: UnwrittenAnswers;
+  /** Not journaled yet: until it is, somebody else may have claimed the partition long ago. */
+  #proof: PendingEntry | null = null;
   #state: PartitionState;
 
   constructor(
@@ -133,6 +135,11 @@ export class PartitionCommands {
     return this.#append({ ...barrier, followers: null, firstChange: 0 }, entryBytes);
   }
 
+  /** P8: from here on nothing is answered from memory before the log has proven whose it is. */
+  prove(): void {
+    this.#proof = this.#unsent();
+  }
+
   /** Forgets what was answered to senders that are gone for good, some of them at a time. */
   forgetSenders(isGone: (sender: string) => boolean): void {
     const changes = this.#state.replies.forget(isGone, sendersForgottenAtOnce);
@@ -143,6 +150,7 @@ export class PartitionCommands {
   /** The log's word: these, the oldest, are journaled, by the last record. */
   journaled(entries: readonly PendingEntry[]): void {
     this.#pending.journaled(entries);
+    if (this.#proof !== null && entries.includes(this.#proof)) this.#proof = null;
   }
 
   /** The pump's word: the database has the records up to `position`. */
@@ -252,7 +260,8 @@ export class PartitionCommands {
 
   /** P3: what an answer saw may still be on its way into the log; then it waits for that. */
   #answer({ read, respond }: PartitionRequest, outcome: Outcome<Value>): void {
-    const isLocal = read === "local" && this.#options.mayServeLocal();
+    const mayBeLocal = this.#proof === null && this.#options.mayServeLocal();
+    const isLocal = read === "local" && mayBeLocal;
     const seen = isLocal ? this.#pending.lastChange : this.#unsent();
     if (seen === null) respond(outcome);
     else this.#pending.follow(seen, { respond, outcome, repeats: false });

@@ -1,6 +1,7 @@
-// Partition doubt: reasons not to serve what was loaded from a log.
-// Owns: the count of claims with nothing between them, the comparison with what was acknowledged.
-// Does not own: loading (grid), what a partition does about it (partition.ts).
+// Partition doubt: reasons not to serve what was loaded from a log, or not now.
+// Owns: the count of claims with nothing between them, the comparison with what was acknowledged,
+// how long a store may be silent. Does not own: loading (grid), what a partition does about it
+// (partition.ts).
 // Invariants (docs/invariants.md):
 //   P10. What was loaded is served only if it can be all that was acknowledged, and if the lanes
 //        before did not die of it.
@@ -23,11 +24,6 @@ export class EmptyClaims {
   add({ body, timeMs }: LogRecord): void {
     if (body.type === "claim") this.#times.push(timeMs);
     else this.#times = []; // its owner lived long enough to write
-  }
-
-  /** True where the claim before the last came to nothing, as far as the log says. */
-  get isRepeated(): boolean {
-    return this.#times.length > 1;
   }
 
   /** Why the partition should not be served under the last claim; null: it may. */
@@ -62,4 +58,15 @@ export function lessThanAcknowledged(
 export function staysFinal(body: RecordBody, wasFinal: boolean): boolean {
   if (body.type === "release") return wasFinal || body.final === true;
   return wasFinal && body.type !== "checkpoint" && entriesOf(body).length === 0;
+}
+
+/** A store that is silent for long: what came now would only wait until its deadline. */
+export function silentStore(
+  partition: number,
+  silence: { readonly sinceMs: number; readonly why: string },
+  nowMs: number,
+): Failure | null {
+  if (nowMs - silence.sinceMs < limits.storeSilenceMsMax) return null;
+  const nothing = `nothing was changed in partition ${String(partition)}`;
+  return failure("GRID_UNAVAILABLE", `the data grid does not answer (${silence.why}); ${nothing}`);
 }

@@ -27,7 +27,7 @@ import {
 } from "../grid/partition-log.ts";
 import type { ByteMap } from "../grid/store.ts";
 import { PartitionCommands, type PartitionCommandsOptions } from "./partition-commands.ts";
-import { EmptyClaims, lessThanAcknowledged, staysFinal } from "./partition-doubt.ts";
+import { EmptyClaims, lessThanAcknowledged, silentStore, staysFinal } from "./partition-doubt.ts";
 import type { PartitionMemory } from "./partition-memory.ts";
 import type { PendingEntry } from "./partition-pending.ts";
 import type { PartitionRequest } from "./partition-request.ts";
@@ -62,7 +62,7 @@ export interface PartitionOptions extends Omit<PartitionCommandsOptions, "isFull
   readonly checkpointSizes?: CheckpointSizes | undefined;
 }
 
-/** An owner that lives so long says so in the log, once, where nothing else of it is there. */
+/** An owner that lives so long proves it, once, where nothing of it is in the log. */
 const provenMs = 5000;
 
 export class Partition {
@@ -185,6 +185,14 @@ export class Partition {
     }
   }
 
+  /** It may have been claimed behind this lane's back: the next append tells. */
+  prove(): void {
+    if (this.#phase !== "serving") return;
+    this.#guard(() => {
+      this.#commands.prove();
+    });
+  }
+
   /** The database has the records up to `position`, as far as is known. */
   written(position: number): void {
     if (this.#phase === "serving") this.#checkpoints.written(position);
@@ -247,15 +255,9 @@ export class Partition {
     this.#refuseStarting();
   }
 
-  /** A store that is silent for long: what came now would only wait until its deadline. */
   #silence(): Failure | null {
     const { silence } = this.#log;
-    if (silence === null) return null;
-    const silentMs = this.#options.clock.monotonicMs() - silence.sinceMs;
-    if (silentMs < limits.storeSilenceMsMax) return null;
-    const where = `partition ${String(this.number)}`;
-    const message = `the data grid does not answer (${silence.why}); nothing was changed in ${where}`;
-    return failure("GRID_UNAVAILABLE", message);
+    return silence && silentStore(this.number, silence, this.#options.clock.monotonicMs());
   }
 
   #newLog(): [PartitionLog<PendingEntry>, PartitionCommands, Checkpointer] {
@@ -379,7 +381,7 @@ export class Partition {
     this.#reason = null;
     this.#awaitsDatabase = false;
     this.#servingSinceMs = this.#options.clock.monotonicMs();
-    if (this.#emptyClaims.isRepeated) this.#proveLater();
+    this.#proveLater();
     this.#options.events.serving(this, claim);
     this.#checkpoints.serving(claim);
     while (this.phase === "serving") {
@@ -389,12 +391,10 @@ export class Partition {
     }
   }
 
-  /** P10: idle owners one after the other are no sign that the partition kills them. */
+  /** P10: idle owners in a row do not mean that it kills them. And a rival's claim is found. */
   #proveLater(): void {
     this.#proof = this.#options.timers.after(provenMs, () => {
-      if (this.#phase === "serving" && this.#journaled === this.#epoch) {
-        this.#guard(() => this.#commands.barrier());
-      }
+      if (this.#journaled === this.#epoch) this.prove();
     });
   }
 

@@ -1,8 +1,8 @@
 // Unit status: what a processing unit says of itself, about once a second.
 // Owns: the shapes. Each lane sends its part to the unit's main thread, which joins the parts and
 // hands the whole back to every lane, so that any lane can answer for the unit.
-import type { RecordableHistogram } from "node:perf_hooks";
 import type { MetricObjectWithValues, MetricValue } from "prom-client";
+import type { HistogramCounts } from "../base/histogram.ts";
 import type { PumpStatus } from "../data-pump/pump-status.ts";
 import type { Value } from "../grid/log-record.ts";
 
@@ -49,6 +49,13 @@ export interface LaneGridStatus {
   readonly alarms: readonly string[];
 }
 
+export interface LaneCounts {
+  /** Commands that entered the grid in this lane. */
+  commands: number;
+  appends: number;
+  journaledBytes: number;
+}
+
 /** A change that the database has among its dead letters only, for people. */
 export interface LetterStatus {
   /** When this lane heard of it, in milliseconds since 1970. */
@@ -77,7 +84,7 @@ export interface LaneDatabaseStatus extends Omit<PumpStatus, "problem" | "syncTi
   /** Why it cannot be written at the moment; null: it can. */
   readonly problem: string | null;
   /** From journaled to known to be written, of each record since the lane started. */
-  readonly syncTime: RecordableHistogram;
+  readonly syncTime: HistogramCounts;
   /** Those that this lane's pump wrote last, the newest first. */
   readonly newestLetters: readonly LetterStatus[];
   readonly alarms: readonly DatabaseAlarm[];
@@ -94,7 +101,7 @@ export interface LaneStatus {
   /** The way to the database; null without one. */
   readonly database: LaneDatabaseStatus | null;
   /** Time from request to answer in this lane, in the last second. */
-  readonly latency: RecordableHistogram;
+  readonly latency: HistogramCounts;
   /** Share of the last second in which the lane's event loop worked, 0 to 1. */
   readonly utilization: number;
   readonly partitions: readonly PartitionStatus[];

@@ -44,6 +44,7 @@ class TestLane {
   /** How it sees the lanes in other slots. */
   view: (slot: number) => PeerState = () => open;
   lost: Failure | null = null;
+  stoodStill = 0;
 
   constructor(
     name: string,
@@ -87,6 +88,9 @@ class TestLane {
           overtaken.push([slot, partition, epoch]);
         },
         leaving: () => 0,
+        stoodStill: () => {
+          this.stoodStill++;
+        },
         lost: (reason) => (this.lost = reason),
       },
     });
@@ -187,6 +191,18 @@ test("M6: an owner is told of a later claim that it did not take in, while its o
   await pass(limits.heartbeatStillMs + settleMs);
   expect(overtaken).toContainEqual([a.ownership.slot, partition, epoch]);
   expect(overtaken.filter(([slot]) => slot !== a.ownership.slot)).toEqual([]);
+});
+
+test("M6: a lane whose heartbeat stood still is told that it may have been replaced", async () => {
+  const [a, b] = (await lanes("a", "b")) as [TestLane, TestLane];
+  const before = [a.stoodStill, b.stoodStill];
+  a.process.pause();
+  await pass(limits.heartbeatStillMs);
+  a.process.resume();
+  await pass(settleMs);
+  expect([a.stoodStill, b.stoodStill].map((count, lane) => count - (before[lane] ?? 0))).toEqual([
+    1, 0,
+  ]);
 });
 
 test("O1: a replacement takes its predecessor's slot, and its partitions, without a wait", async () => {

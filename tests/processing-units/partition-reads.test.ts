@@ -78,6 +78,27 @@ test("P8: a lane that may be taken for dead answers every read as a linearizable
   expect(code(await run(partition, "read", { key: "a" }))).toBe("NOT_OWNER");
 });
 
+test("P8: after its heartbeat stood still a lane proves what it has before it reads it", async () => {
+  const { held, partition } = await heldPartition();
+  held.hold("putIfAbsent");
+  partition.prove();
+  const answered: string[] = [];
+  const local = run(partition, "read", { key: "a" }).then((said) => answered.push(code(said)));
+  await held.waiting("putIfAbsent");
+  expect(answered).toEqual([]);
+  held.release("putIfAbsent");
+  await local;
+  expect(answered).toEqual(["value 0"]);
+});
+
+test("P8: an owner that slept through a claim of a lane that died then finds it by itself", async () => {
+  const { grid, partition, ended } = await heldPartition();
+  const next = openPartition(grid);
+  await next.served;
+  partition.prove();
+  expect(await ended).toBe("NOT_OWNER");
+});
+
 test("P8: a refusal that a handler threw shows what it saw, and waits as a read does", async () => {
   const { grid, partition } = await heldPartition();
   const next = openPartition(grid);
