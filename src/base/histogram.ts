@@ -1,9 +1,18 @@
 // Histogram: durations in whole microseconds, three digits exact, from 1 µs to 1 hour.
-// Owns: recording, merging, percentiles. Does not own: when a window ends.
-// Node's own histogram (HdrHistogram) does the counting: 31 ns a record, mergeable.
-import { createHistogram, type RecordableHistogram } from "node:perf_hooks";
+// Owns: recording, merging, percentiles, counts as plain data. Does not own: when a window ends.
+//
+// The buckets are HdrHistogram's (1024 to each power of two): below 2 ms each microsecond has its
+// own, above it a bucket is less than a thousandth wide. They are our own and not node's, because
+// node's counts can neither be written to a file nor be sent to another process.
+import { assert } from "./assert.ts";
 
 const highestUs = 3_600_000_000;
+const bucketsPerDoubling = 1024;
+const bucketBits = 10;
+const buckets = indexOf(highestUs) + 1;
+
+/** Microseconds (the greatest of a bucket) and how many, in turn, ascending. */
+export type HistogramCounts = readonly number[];
 
 export interface Percentiles {
   readonly count: number;
@@ -15,58 +24,94 @@ export interface Percentiles {
 }
 
 export class Histogram {
-  readonly #counts: RecordableHistogram = createHistogram({
-    lowest: 1,
-    highest: highestUs,
-    figures: 3,
-  });
+  readonly #counts = new Uint32Array(buckets);
+  #count = 0;
+  /** The highest bucket that holds something: nobody looks further. */
+  #top = 0;
 
   /** Records one duration in milliseconds (fractions count). Beyond an hour counts as an hour. */
   recordMs(durationMs: number): void {
-    const us = Math.round(durationMs * 1000);
-    this.#counts.record(Math.min(highestUs, Math.max(1, us)));
+    const us = Math.min(highestUs, Math.max(1, Math.round(durationMs * 1000)));
+    this.#add(indexOf(us), 1);
   }
 
   get count(): number {
-    return this.#counts.count;
+    return this.#count;
   }
 
   /** Adds another histogram's counts to this one. Percentiles are merged so, never averaged. */
   add(other: Histogram): void {
-    if (other.count > 0) this.#counts.add(other.#counts);
+    if (other.#count === 0) return;
+    for (let index = 0; index <= other.#top; index++) {
+      const count = other.#counts[index] ?? 0;
+      if (count > 0) this.#add(index, count);
+    }
   }
 
   reset(): void {
-    this.#counts.reset();
+    this.#counts.fill(0);
+    this.#count = 0;
+    this.#top = 0;
   }
 
   /** The value in milliseconds below which `percent` (0–100) of the records lie; 0 when empty. */
   percentileMs(percent: number): number {
-    return this.count === 0 ? 0 : this.#counts.percentile(percent) / 1000;
+    if (this.#count === 0) return 0;
+    let left = Math.max(1, Math.round((percent / 100) * this.#count));
+    for (let index = 0; index <= this.#top; index++) {
+      left -= this.#counts[index] ?? 0;
+      if (left <= 0) return greatestUs(index) / 1000;
+    }
+    return greatestUs(this.#top) / 1000; // more than 100 percent were asked for
   }
 
   /** The usual percentiles in milliseconds. */
   summaryMs(): Percentiles {
     return {
-      count: this.count,
+      count: this.#count,
       p50: this.percentileMs(50),
       p90: this.percentileMs(90),
       p99: this.percentileMs(99),
       p999: this.percentileMs(99.9),
-      max: this.count === 0 ? 0 : this.#counts.max / 1000,
+      max: this.percentileMs(100),
     };
   }
 
-  /**
-   * For postMessage: node's own histogram survives structured clone. It is shared, not copied:
-   * what is recorded or reset here afterwards shows there, so begin a new one instead.
-   */
-  toTransfer(): RecordableHistogram {
-    return this.#counts;
+  /** A copy of the counts as plain data: for another thread or process, or for a file. */
+  toCounts(): HistogramCounts {
+    const counts: number[] = [];
+    for (let index = 0; index <= this.#top; index++) {
+      const count = this.#counts[index] ?? 0;
+      if (count > 0) counts.push(greatestUs(index), count);
+    }
+    return counts;
   }
 
-  /** Adds counts that came over a thread boundary. */
-  addTransfer(counts: RecordableHistogram): void {
-    if (counts.count > 0) this.#counts.add(counts);
+  /** Adds counts that came as plain data. */
+  addCounts(counts: HistogramCounts): void {
+    assert(counts.length % 2 === 0, "microseconds and counts come in pairs");
+    for (let at = 0; at < counts.length; at += 2) {
+      const us = counts[at] ?? 0;
+      assert(us >= 1 && us <= highestUs, () => `no duration: ${us} µs`);
+      this.#add(indexOf(us), counts[at + 1] ?? 0);
+    }
   }
+
+  #add(index: number, count: number): void {
+    this.#counts[index] = (this.#counts[index] ?? 0) + count;
+    this.#count += count;
+    if (index > this.#top) this.#top = index;
+  }
+}
+
+function indexOf(us: number): number {
+  const shift = Math.max(0, 31 - Math.clz32(us) - bucketBits);
+  return shift * bucketsPerDoubling + (us >>> shift);
+}
+
+/** The greatest duration of a bucket. */
+function greatestUs(index: number): number {
+  const shift = Math.max(0, (index >>> bucketBits) - 1);
+  const within = index - shift * bucketsPerDoubling;
+  return Math.min(highestUs, (within + 1) * 2 ** shift - 1);
 }

@@ -20,7 +20,7 @@ export class LaneDatabase {
     return {
       ...status,
       problem: problem?.message ?? null,
-      syncTime: syncTime.toTransfer(),
+      syncTime: syncTime.toCounts(),
       newestLetters: this.#newest,
       alarms: databaseAlarms({ ...status, problem }),
     };

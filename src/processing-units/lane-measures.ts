@@ -110,7 +110,7 @@ const measures: readonly Measure[] = [
     label: "quantile",
     read: ({ database }) => {
       const times = new Histogram();
-      if (database !== null) times.addTransfer(database.syncTime);
+      if (database !== null) times.addCounts(database.syncTime);
       const { p50, p90, p99, p999 } = times.summaryMs();
       return { "0.5": p50, "0.9": p90, "0.99": p99, "0.999": p999 };
     },

@@ -59,7 +59,7 @@ export class LaneMonitor {
       appends,
       journaledBytes,
       database: this.#pump === null ? null : this.#database.status(this.#pump.status()),
-      latency: latency.toTransfer(),
+      latency: latency.toCounts(),
       utilization: this.#utilization(),
       partitions,
       application: this.hooks.status?.() ?? null,

@@ -1,8 +1,7 @@
-// Goal: percentiles are right to three digits, also merged and over a thread boundary.
-// Method: known durations; a merge against one histogram of everything (property).
-import { once } from "node:events";
-import type { RecordableHistogram } from "node:perf_hooks";
-import { MessageChannel } from "node:worker_threads";
+// Goal: percentiles are right to three digits, also merged, and from counts as plain data.
+// Method: known durations; node's own HdrHistogram as the model; a merge against one histogram of
+// everything (properties).
+import { createHistogram } from "node:perf_hooks";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Histogram } from "../../src/base/histogram.ts";
@@ -66,14 +65,27 @@ test("beyond an hour counts as an hour, nothing and less as a microsecond", () =
   expect(histogram.summaryMs().max).toBeCloseTo(3_600_000, -4);
 });
 
-test("counts given over a thread boundary add up, whichever came first", async () => {
-  const { port1, port2 } = new MessageChannel();
-  const received = once(port2, "message");
-  port1.postMessage(histogramOf([1, 2, 3]).toTransfer());
-  const [counts] = (await received) as [RecordableHistogram];
-  const total = histogramOf([4]);
-  total.addTransfer(counts);
-  total.addTransfer(new Histogram().toTransfer());
-  expect(total.summaryMs()).toEqual(histogramOf([1, 2, 3, 4]).summaryMs());
-  port1.close();
+test("percentiles are those of node's own histogram, which is HdrHistogram", () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 3_600_000_000 })), (list) => {
+      const model = createHistogram({ lowest: 1, highest: 3_600_000_000, figures: 3 });
+      for (const us of list) model.record(us);
+      const histogram = histogramOf(list.map((us) => us / 1000));
+      for (const percent of list.length === 0 ? [] : [1, 50, 90, 99, 99.9, 100]) {
+        const expected = Math.min(model.percentile(percent), 3_600_000_000);
+        expect(histogram.percentileMs(percent)).toBe(expected / 1000);
+      }
+    }),
+  );
+});
+
+test("counts as plain data, as JSON keeps them, add up again, whichever came first", () => {
+  fc.assert(
+    fc.property(durations, durations, (mine, others) => {
+      const total = histogramOf(mine);
+      total.addCounts(JSON.parse(JSON.stringify(histogramOf(others).toCounts())) as number[]);
+      expect(total.summaryMs()).toEqual(histogramOf([...mine, ...others]).summaryMs());
+      expect(total.toCounts()).toEqual(histogramOf([...mine, ...others]).toCounts());
+    }),
+  );
 });

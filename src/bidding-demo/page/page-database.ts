@@ -39,7 +39,7 @@ function shortestRoom(all: readonly LaneDatabaseStatus[]): number | null {
 
 function synchronization(all: readonly LaneDatabaseStatus[]): PageDatabase["syncMs"] {
   const merged = new Histogram();
-  for (const { syncTime } of all) merged.addTransfer(syncTime);
+  for (const { syncTime } of all) merged.addCounts(syncTime);
   const { count, p50, p99 } = merged.summaryMs();
   return count === 0 ? null : { p50, p99 };
 }

@@ -285,7 +285,7 @@ function mergeLatency(
   const merged = new Histogram();
   for (const { lane, latency } of status.lanes) {
     const heardMs = lanes.get(lane)?.heardMs ?? status.timeMs;
-    if (status.timeMs - heardMs <= staleMs) merged.addTransfer(latency);
+    if (status.timeMs - heardMs <= staleMs) merged.addCounts(latency);
   }
   const { count, p50, p99, p999 } = merged.summaryMs();
   return count === 0 ? null : { p50, p99, p999 };
