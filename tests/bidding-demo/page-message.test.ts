@@ -170,6 +170,27 @@ test("money: sums over lanes; while partitions are loaded nothing spent is forgo
   expect(served).toEqual({ ...all, spentMicros: 960_000, reservedMicros: 40_000 });
 });
 
+test("money: of a partition that two lanes name nothing is counted twice, then or later", () => {
+  const a = new FakeLane(0, [0, 1]);
+  const b = new FakeLane(1, [1, 2]);
+  a.campaigns = [campaign({ spentMicros: 300 })];
+  b.campaigns = [campaign({ spentMicros: 200 })];
+  const old = new Page();
+  old.hear(unitStatus(1, [a]));
+  expect(old.hear(unitStatus(2, [a, b])).money.spentMicros).toBe(300);
+  const young = new Page();
+  young.hear(unitStatus(2, [a, b])); // it has seen nothing before
+  const after = new FakeLane(0, [0]);
+  after.campaigns = [campaign({ spentMicros: 250 })];
+  after.ageMs = 2000;
+  expect(old.hear(unitStatus(3, [after, b])).money.spentMicros).toBe(450);
+  expect(young.hear(unitStatus(3, [after, b])).money.spentMicros).toBe(450);
+  const heir = new FakeLane(1, [0, 1, 2]);
+  heir.campaigns = [campaign({ spentMicros: 460 })];
+  heir.ageMs = 3000;
+  expect(old.hear(unitStatus(4, [heir])).money.spentMicros).toBe(460); // lane 0 is dead
+});
+
 test("campaigns: what does not fit into a message is counted, and is in the sums", () => {
   const [a, b] = twoLanes();
   a.campaigns = Array.from({ length: 203 }, (_, index) => {

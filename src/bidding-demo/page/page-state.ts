@@ -76,12 +76,18 @@ export function advance(before: PageState | null, status: UnitStatus, place: Pag
   const lanes = viewLanes(before, status);
   const lost = sumLost(before, lanes);
   const all = viewPartitions(before, status, place);
-  const parts = [...lanes.values()].map(({ demo }) => demo);
+  // What a dead lane had may be another's by now, whose sums it is in; its counts are nobody's.
+  const parts = [...lanes.values()].map(({ demo, present }) => {
+    return present ? demo : { ...demo, campaigns: [] };
+  });
   const { answers, noBids, notices, ...merged } = mergeStatus([
     ...parts,
     { ...lost, campaigns: [] },
   ]);
-  const campaigns = viewCampaigns(before, merged.campaigns, all);
+  const isTwice = isAnyServedTwice(status);
+  const campaigns = isTwice
+    ? merged.campaigns.map((campaign) => before?.campaigns.get(campaign.id) ?? campaign)
+    : viewCampaigns(before, merged.campaigns, all);
   const rates = before === null ? null : sumRates(lanes);
   const latency = mergeLatency(status, lanes);
   const message: StatusMessage = {
@@ -113,7 +119,9 @@ export function advance(before: PageState | null, status: UnitStatus, place: Pag
     message,
     lanes,
     partitions: all,
-    campaigns: new Map(campaigns.map((campaign) => [campaign.id, campaign])),
+    campaigns: isTwice
+      ? (before?.campaigns ?? new Map<string, CampaignStatus>())
+      : new Map(campaigns.map((campaign) => [campaign.id, campaign])),
   };
 }
 
@@ -250,6 +258,17 @@ function unknownPartition(partition: number): PartitionView {
   const positions = { epoch: 0, backlog: null, journaled: 0, written: 0 };
   const nobody = { lane: null, elsewhere: null, phase: "away", reason: null } as const;
   return { partition, ...nobody, ...positions };
+}
+
+/**
+ * True where a lane spoke before it gave a partition away, and the next owner after it: its money
+ * is in the sums of both, and the highest sum would hold for ever.
+ */
+function isAnyServedTwice({ lanes }: UnitStatus): boolean {
+  const served = lanes.flatMap(({ partitions }) => {
+    return partitions.flatMap(({ partition, phase }) => (phase === "serving" ? [partition] : []));
+  });
+  return new Set(served).size < served.length;
 }
 
 /**
