@@ -1,9 +1,15 @@
-// Campaign index: which campaigns fit an impression by size, country, domain and site category.
+// Campaign index: which campaigns fit an impression by size, country, site category and domain.
 // Owns: the tree. Does not own: what a request blocks (bid-filter.ts), money (bid-command.ts).
+// Invariants (docs/invariants.md):
+//   B6. A search finds exactly the campaigns that fit, whatever was added and removed before, and
+//       its cost does not depend on how many others there are.
 //
 // A campaign is filed under every combination of what it is targeted to, and under "any" where it
-// is not targeted. So a search looks only at places where all that it finds fits: its cost grows
-// with what fits, and not with the number of campaigns.
+// is not targeted. So a search looks only at places where all that it finds fits. Filed under its
+// rarest target alone, a campaign would take less memory, but whoever shares that target and misses
+// another would be looked at. Domains come last: nearly all combinations differ in their domain
+// alone, and so each takes one place in a map that is there already.
+import { assert, must } from "../base/assert.ts";
 import type { Campaign } from "./campaign.ts";
 import { parentOf } from "./campaign.ts";
 import type { Size } from "./bid-filter.ts";
@@ -18,19 +24,60 @@ export interface Audience {
 // No country, domain or category is an empty text.
 const any = "";
 
-type ByCategory = Map<string, Campaign[]>;
-type ByDomain = Map<string, ByCategory>;
-type ByCountry = Map<string, ByDomain>;
+type ByDomain = Map<string, Campaign[]>;
+type ByCategory = Map<string, ByDomain>;
+type ByCountry = Map<string, ByCategory>;
 
 export class CampaignIndex {
   readonly #bySize = new Map<number, ByCountry>();
-  /** For each campaign the last search that found it, so that none is found twice. */
-  readonly #foundIn: Float64Array;
+  /** By campaign, the last search that found it: none is found twice. Undefined: not filed. */
+  readonly #foundIn: (number | undefined)[] = [];
   #search = 0;
 
   constructor(campaigns: readonly Campaign[]) {
-    this.#foundIn = new Float64Array(campaigns.length);
-    for (const campaign of campaigns) this.#file(campaign);
+    for (const campaign of campaigns) this.add(campaign);
+  }
+
+  /** Files a campaign; no other with its `index` may be filed. */
+  add(campaign: Campaign): void {
+    assert(this.#foundIn[campaign.index] === undefined, "a campaign is filed once");
+    this.#foundIn[campaign.index] = 0;
+    const { countries, siteCategories, domains } = campaign;
+    for (const { width, height } of campaign.creatives) {
+      const byCountry = at(this.#bySize, sizeKey(width, height), newMap<string, ByCategory>);
+      for (const country of countries ?? [any]) {
+        const byCategory = at(byCountry, country, newMap<string, ByDomain>);
+        for (const category of siteCategories ?? [any]) {
+          const byDomain = at(byCategory, category, newMap<string, Campaign[]>);
+          for (const domain of domains ?? [any]) {
+            const filed = byDomain.get(domain);
+            // A list that begins empty takes room for seventeen, and most have one.
+            if (filed === undefined) byDomain.set(domain, [campaign]);
+            else filed.push(campaign);
+          }
+        }
+      }
+    }
+  }
+
+  /** Takes a campaign out again: the one that was added, not another like it. */
+  remove(campaign: Campaign): void {
+    assert(this.#foundIn[campaign.index] !== undefined, "only what is filed is taken out");
+    this.#foundIn[campaign.index] = undefined;
+    const { countries, siteCategories, domains } = campaign;
+    for (const { width, height } of campaign.creatives) {
+      prune(this.#bySize, sizeKey(width, height), (byCountry) => {
+        for (const country of countries ?? [any]) {
+          prune(byCountry, country, (byCategory) => {
+            for (const category of siteCategories ?? [any]) {
+              prune(byCategory, category, (byDomain) => {
+                for (const domain of domains ?? [any]) take(byDomain, domain, campaign);
+              });
+            }
+          });
+        }
+      });
+    }
   }
 
   /**
@@ -44,19 +91,11 @@ export class CampaignIndex {
       const countries = this.#bySize.get(sizeKey(size.width, size.height));
       if (countries === undefined) continue;
       if (audience.country !== null) {
-        this.#searchDomains(countries.get(audience.country), audience, found);
+        this.#searchCategories(countries.get(audience.country), audience, found);
       }
-      this.#searchDomains(countries.get(any), audience, found);
+      this.#searchCategories(countries.get(any), audience, found);
     }
     return found.sort(byBid);
-  }
-
-  #searchDomains(domains: ByDomain | undefined, audience: Audience, found: Campaign[]): void {
-    if (domains === undefined) return;
-    if (audience.domain !== null) {
-      this.#searchCategories(domains.get(audience.domain), audience, found);
-    }
-    this.#searchCategories(domains.get(any), audience, found);
   }
 
   #searchCategories(
@@ -66,38 +105,25 @@ export class CampaignIndex {
   ): void {
     if (categories === undefined) return;
     for (const category of audience.siteCategories) {
-      this.#take(categories.get(category), found);
+      this.#searchDomains(categories.get(category), audience, found);
       const parent = parentOf(category);
-      if (parent !== category) this.#take(categories.get(parent), found);
+      if (parent !== category) this.#searchDomains(categories.get(parent), audience, found);
     }
-    this.#take(categories.get(any), found);
+    this.#searchDomains(categories.get(any), audience, found);
   }
 
-  #take(campaigns: Campaign[] | undefined, found: Campaign[]): void {
+  #searchDomains(domains: ByDomain | undefined, { domain }: Audience, found: Campaign[]): void {
+    if (domains === undefined) return;
+    if (domain !== null) this.#find(domains.get(domain), found);
+    this.#find(domains.get(any), found);
+  }
+
+  #find(campaigns: readonly Campaign[] | undefined, found: Campaign[]): void {
     if (campaigns === undefined) return;
     for (const campaign of campaigns) {
       if (this.#foundIn[campaign.index] === this.#search) continue;
       this.#foundIn[campaign.index] = this.#search;
       found.push(campaign);
-    }
-  }
-
-  #file(campaign: Campaign): void {
-    for (const creative of campaign.creatives) {
-      const countries = at(
-        this.#bySize,
-        sizeKey(creative.width, creative.height),
-        () => new Map<string, ByDomain>(),
-      );
-      for (const country of campaign.countries ?? [any]) {
-        const domains = at(countries, country, () => new Map<string, ByCategory>());
-        for (const domain of campaign.domains ?? [any]) {
-          const categories = at(domains, domain, () => new Map<string, Campaign[]>());
-          for (const category of campaign.siteCategories ?? [any]) {
-            at(categories, category, () => []).push(campaign);
-          }
-        }
-      }
     }
   }
 }
@@ -110,10 +136,33 @@ function sizeKey(width: number, height: number): number {
   return width * 10_000 + height;
 }
 
+function newMap<K, V>(): Map<K, V> {
+  return new Map();
+}
+
 function at<K, V>(map: Map<K, V>, key: K, make: () => V): V {
   const there = map.get(key);
   if (there !== undefined) return there;
   const made = make();
   map.set(key, made);
   return made;
+}
+
+/** Takes something out of the map under `key`, which goes too where nothing is left in it. */
+function prune<K, M extends Map<unknown, unknown>>(
+  map: Map<K, M>,
+  key: K,
+  takeOut: (inner: M) => void,
+): void {
+  const inner = must(map.get(key), "what was filed is where it was filed");
+  takeOut(inner);
+  if (inner.size === 0) map.delete(key);
+}
+
+function take(byDomain: ByDomain, domain: string, campaign: Campaign): void {
+  const filed = must(byDomain.get(domain), "what was filed is where it was filed");
+  const place = filed.indexOf(campaign);
+  assert(place >= 0, "the campaign that was filed is the one that is taken out");
+  if (filed.length === 1) byDomain.delete(domain);
+  else filed.splice(place, 1);
 }

@@ -1,6 +1,6 @@
 // Goal: the index finds exactly what fits, the best bids first, at a cost that does not grow with
-// campaigns that do not fit. Method: comparison with a plain scan as a property; for the cost, maps
-// that count how often they are asked.
+// campaigns that do not fit, and stays so while campaigns come and go. Method: comparison with a
+// plain scan as a property; for the cost, maps that count how often they are asked.
 import fc from "fast-check";
 import { expect, test, vi } from "vitest";
 import { CampaignIndex, type Audience } from "../../src/bidding-demo/campaign-index.ts";
@@ -66,37 +66,107 @@ function fits(one: Campaign, offered: string[], audience: Audience): boolean {
   );
 }
 
-test("a search finds what a scan of all campaigns finds, once each, in order of bids", () => {
+function scan(campaigns: readonly Campaign[], offered: string[], audience: Audience): Campaign[] {
+  return campaigns
+    .filter((one) => fits(one, offered, audience))
+    .toSorted((a, b) => b.bidMicros - a.bidMicros || a.index - b.index);
+}
+
+/** How often maps are asked while `work` is done: what a search costs but for what it finds. */
+function lookups(work: () => void): number {
+  const asked = vi.spyOn(Map.prototype, "get");
+  try {
+    work();
+    return asked.mock.calls.length;
+  } finally {
+    asked.mockRestore();
+  }
+}
+
+test("B6: a search finds what a scan of all campaigns finds, once each, in order of bids", () => {
   fc.assert(
     fc.property(declarations, audiences, fc.subarray(sizes), (declared, audience, offered) => {
       const campaigns = declared.map(resolveCampaign);
       const index = new CampaignIndex(campaigns);
-      const expected = campaigns
-        .filter((one) => fits(one, offered, audience))
-        .toSorted((a, b) => b.bidMicros - a.bidMicros);
+      const expected = scan(campaigns, offered, audience);
       expect(index.search(offered.map(size), audience)).toEqual(expected);
       expect(index.search(offered.map(size), audience)).toEqual(expected);
     }),
   );
 });
 
-test("the cost of a search does not grow with campaigns that do not fit", () => {
-  const fitting = campaign({ id: "fitting", targeting: { domains: ["a.example"] } });
+test("B6: while campaigns come, go and change, the index is as if it had been made anew", () => {
+  const updates = fc.array(fc.record({ slot: fc.nat({ max: 7 }), to: fc.nat() }), {
+    maxLength: 40,
+  });
+  fc.assert(
+    fc.property(declarations, updates, audiences, (declared, changes, audience) => {
+      const index = new CampaignIndex([]);
+      const filed = new Map<number, Campaign>();
+      for (const { slot, to } of changes) {
+        const before = filed.get(slot);
+        if (before !== undefined) index.remove(before);
+        filed.delete(slot);
+        const declaration = declared[to % (declared.length + 1)];
+        if (declaration === undefined) continue; // it only goes
+        const campaign = resolveCampaign(declaration, slot);
+        index.add(campaign);
+        filed.set(slot, campaign);
+        const expected = scan([...filed.values()], sizes, audience);
+        expect(index.search(sizes.map(size), audience)).toEqual(expected);
+      }
+      const anew = new CampaignIndex([...filed.values()]);
+      const search = (one: CampaignIndex) => () => one.search(sizes.map(size), audience);
+      expect(lookups(search(index))).toBe(lookups(search(anew)));
+    }),
+  );
+});
+
+test("B6: of campaigns that are gone nothing is left to be looked at", () => {
+  fc.assert(
+    fc.property(declarations, (declared) => {
+      const campaigns = declared.map(resolveCampaign);
+      const index = new CampaignIndex(campaigns);
+      for (const one of campaigns) index.remove(one);
+      const audience = { country: "USA", domain: "a.example", siteCategories: ["IAB1-2"] };
+      // One for each size: it leads nowhere.
+      expect(lookups(() => index.search(sizes.map(size), audience))).toBe(sizes.length);
+    }),
+  );
+});
+
+test("B6: the cost of a search does not grow with campaigns that do not fit", () => {
+  const audience = { country: "USA", domain: "a.example", siteCategories: ["IAB1-2"] };
+  const { creative } = campaign();
+  const all = { countries: ["USA"], siteCategories: ["IAB1"], domains: ["a.example"] };
+  // All but one target fit: nothing else keeps them from being found.
+  const misses: ((other: number) => Partial<CampaignDeclaration>)[] = [
+    () => ({ targeting: { ...all, countries: ["DEU"] } }),
+    () => ({ targeting: { ...all, siteCategories: ["IAB2"] } }),
+    (other) => ({ targeting: { ...all, domains: [`site-${other}.example`] } }),
+    () => ({ targeting: all, creative: { ...creative, sizes: ["728x90"] } }),
+  ];
   const steps = (others: number): number => {
-    const declared = [fitting];
+    const declared = [campaign({ id: "fitting", targeting: all })];
     for (let other = 0; other < others; other++) {
-      const id = `other-${other}`;
-      declared.push(campaign({ id, targeting: { domains: [`site-${other}.example`] } }));
+      const missed = misses[other % misses.length]?.(other);
+      declared.push(campaign({ id: `other-${other}`, ...missed }));
     }
-    const index = new CampaignIndex(declared.map(resolveCampaign));
-    const audience = { country: "USA", domain: "a.example", siteCategories: ["IAB1-2"] };
-    const lookups = vi.spyOn(Map.prototype, "get");
-    try {
-      expect(index.search([size("300x250")], audience)).toHaveLength(1);
-      return lookups.mock.calls.length;
-    } finally {
-      lookups.mockRestore();
-    }
+    const lookedAt = new Set<string>();
+    const watched = declared.map(resolveCampaign).map(
+      (one) =>
+        new Proxy(one, {
+          get(target, name) {
+            lookedAt.add(target.id);
+            return Reflect.get(target, name) as unknown;
+          },
+        }),
+    );
+    const index = new CampaignIndex(watched);
+    lookedAt.clear();
+    const asked = lookups(() => index.search([size("300x250")], audience));
+    expect([...lookedAt]).toEqual(["fitting"]);
+    return asked;
   };
-  expect(steps(2000)).toBe(steps(0));
+  expect(steps(4000)).toBe(steps(4));
 });
