@@ -1,7 +1,7 @@
 // Report of bid-path: from windows to medians, ratios and the words around them.
 // Owns: the shape of the figures, the tables, what makes a run invalid. Does not own: measuring.
 import { must } from "../src/base/assert.ts";
-import { spread, type Spread } from "../src/load/interleave.ts";
+import { spread, type Spread } from "../src/base/spread.ts";
 import { disturbedWindows, type Probes } from "./machine.ts";
 import type { ProcessCpu } from "./process-cpu.ts";
 import { textTable, type ScenarioResult } from "./scenario.ts";
@@ -62,7 +62,9 @@ export function bidPathReport(figures: BidPathFigures): ScenarioResult {
   const disturbed = disturbedWindows(figures.windows);
   const summaries = figures.candidates.map((candidate) => summarize(figures, candidate, disturbed));
   const problems = problemsOf(figures);
-  return { problems, report: reportText(figures, summaries), figures: { ...figures, summaries } };
+  const none = { goals: [], samples: [], charts: [] };
+  const report = reportText(figures, summaries);
+  return { problems, report, figures: { ...figures, summaries }, ...none };
 }
 
 function summarize(

@@ -9,7 +9,7 @@ import { delay, systemTimers } from "../src/base/timers.ts";
 import { Reaper } from "../src/faults/reaper.ts";
 import { RunningUnit } from "../src/faults/running-unit.ts";
 import { CommandLoad, type LoadedCommand } from "../src/load/command-load.ts";
-import { spread } from "../src/load/interleave.ts";
+import { spread } from "../src/base/spread.ts";
 import { textTable, type Scenario, type ScenarioOptions, type ScenarioResult } from "./scenario.ts";
 
 const units = [0, 1, 2];
@@ -248,5 +248,5 @@ function result(
     `goals ${String(goals.medianMs)} and ${String(goals.worstMs)} ms\n` +
     `load: ${(share.median * 100).toFixed(0)} % of ${capacity.toFixed(0)} commands a second\n` +
     table;
-  return { problems, report, figures };
+  return { problems, report, figures, goals: [], samples: [], charts: [] };
 }

@@ -43,7 +43,8 @@ async function measureGridBytes(options: ScenarioOptions): Promise<ScenarioResul
     options.progress(`minute ${String(round + 1)}: ${most} MiB at most`);
   }
   await lanes.close();
-  return { problems: [], report: reportOf(minutes), figures: { ...size, partitions, minutes } };
+  const figures = { ...size, partitions, minutes };
+  return { problems: [], report: reportOf(minutes), figures, goals: [], samples: [], charts: [] };
 }
 
 /** One minute at a steady rate, all entries in turn. */

@@ -6,19 +6,14 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, statfsSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os";
-import { spread } from "../src/load/interleave.ts";
+import { spread } from "../src/base/spread.ts";
+import type { ReportedProbe } from "../src/report/report.ts";
 import packageJson from "../package.json" with { type: "json" };
 
 export type Environment = Readonly<Record<string, string | number>>;
 
 /** How long a fixed piece of work took just now. */
-export interface Probe {
-  readonly aluMs: number;
-  readonly memoryMs: number;
-  readonly load1: number;
-  /** Share of the last ten seconds in which something waited for a processor; null: not told. */
-  readonly cpuPressurePercent: number | null;
-}
+export type Probe = ReportedProbe;
 
 /** Probes beside a window. */
 export interface Probes {
@@ -32,17 +27,36 @@ const memoryKeys = 300_000;
 const memoryReads = 100_000;
 
 const scattered = new Map<number, number>();
+/** Every probe of this process, for the report. */
+const probes: Probe[] = [];
+let ticksBefore = cpuTicks();
 
+/** Probes the machine now; the report of the run will have it. */
 export function probe(): Probe {
   if (scattered.size === 0) {
     for (let key = 0; key < memoryKeys; key++) scattered.set(scatter(key), key);
   }
-  return {
+  const ticks = cpuTicks();
+  const total = ticks.total - ticksBefore.total;
+  const percent = (now: number, before: number) =>
+    total > 0 ? ((now - before) / total) * 100 : null;
+  const made = {
+    atMs: Math.round(performance.now()),
     aluMs: timed(alu),
     memoryMs: timed(memory),
     load1: loadavg()[0] ?? 0,
     cpuPressurePercent: cpuPressure(),
+    idlePercent: percent(ticks.idle, ticksBefore.idle),
+    stealPercent: percent(ticks.steal, ticksBefore.steal),
   };
+  ticksBefore = ticks;
+  probes.push(made);
+  return made;
+}
+
+/** All that was probed in this process so far. */
+export function probesTaken(): readonly Probe[] {
+  return probes;
 }
 
 function timed(work: () => number): number {
@@ -71,6 +85,15 @@ function scatter(number: number): number {
 function cpuPressure(): number | null {
   const match = /some avg10=([\d.]+)/.exec(readText("/proc/pressure/cpu"));
   return match === null ? null : Number(match[1]);
+}
+
+/** Of all processors, since the machine started; zeroes on another system. */
+function cpuTicks(): { readonly total: number; readonly idle: number; readonly steal: number } {
+  const line = /^cpu +(.+)/.exec(readText("/proc/stat"))?.[1] ?? "";
+  const [user = 0, nice = 0, system = 0, idle = 0, waiting = 0, irq = 0, softIrq = 0, steal = 0] =
+    line.split(" ").map(Number);
+  const total = user + nice + system + idle + waiting + irq + softIrq + steal;
+  return { total, idle: idle + waiting, steal };
 }
 
 function readText(file: string): string {

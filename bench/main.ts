@@ -1,14 +1,15 @@
 // Bench: `npm run bench`, the one command for everything that is measured.
 // Owns: the list of scenarios, options, progress, the JSON file, the exit code (0 good, 1 invalid,
 // 2 used wrongly). Does not own: what a scenario measures.
-import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
+import { formatReport, sealReport, type Goal } from "../src/report/report.ts";
+import { unjudged } from "../src/report/verdict.ts";
 import { bidPath } from "./bid-path.ts";
 import { failover } from "./failover.ts";
 import { gridBytes } from "./grid-bytes.ts";
-import { environment } from "./machine.ts";
+import { environment, probe, probesTaken } from "./machine.ts";
 import { ownership } from "./ownership.ts";
 import { reservations } from "./reservations.ts";
 import type { Scenario } from "./scenario.ts";
@@ -52,28 +53,44 @@ async function runScenario(scenario: Scenario, options: Options): Promise<void> 
   const progress = (line: string) => process.stderr.write(`${line}\n`);
   const times = rounds === 1 ? "1 round" : `${String(rounds)} rounds`;
   progress(`${scenario.name}: ${times}, ${smoke ? "smoke size" : scenario.takes}`);
-  const { problems, report, figures } = await scenario.run({ rounds, smoke, folder, progress });
-  const valid = problems.length === 0;
-  const result = {
+  probe();
+  const result = await scenario.run({ rounds, smoke, folder, progress });
+  probe();
+  const { problems, report } = result;
+  const { commit, ...facts } = environment(folder);
+  const sealed = sealReport({
+    version: 1,
     scenario: scenario.name,
+    summary: scenario.summary,
     startedAt,
+    tookMs: Math.round(performance.now()),
     smoke,
     rounds,
-    valid,
-    problems,
-    environment: environment(folder),
-    figures,
-  };
-  const hash = createHash("sha256").update(JSON.stringify(result)).digest("hex").slice(0, 16);
-  if (options.json !== undefined) {
-    writeFileSync(options.json, `${JSON.stringify({ ...result, hash }, null, 2)}\n`);
-  }
+    valid: problems.length === 0,
+    problems: [...problems],
+    commit: String(commit),
+    seeds: { ...result.seeds },
+    environment: facts,
+    goals: result.goals.map((goal) => judged(goal, smoke, problems)),
+    samples: [...result.samples],
+    charts: [...result.charts],
+    probes: [...probesTaken()],
+    text: report,
+    figures: { ...result.figures },
+  });
+  if (options.json !== undefined) writeFileSync(options.json, formatReport(sealed));
   process.stdout.write(`\n${report}\n`);
-  const facts = Object.entries(result.environment).map(([name, value]) => `${name} ${value}`);
-  process.stdout.write(`\n${facts.join(", ")}\nresult ${hash}\n`);
+  const shown = Object.entries({ commit, ...facts }).map(([name, value]) => `${name} ${value}`);
+  process.stdout.write(`\n${shown.join(", ")}\nresult ${sealed.hash}\n`);
   if (smoke) process.stdout.write("smoke size: the figures mean nothing\n");
   for (const problem of problems) process.stdout.write(`INVALID: ${problem}\n`);
-  if (!valid) process.exitCode = exitInvalid;
+  if (!sealed.valid) process.exitCode = exitInvalid;
+}
+
+/** What a run was too short or too disturbed for is not judged by it. */
+function judged(goal: Goal, smoke: boolean, problems: readonly string[]): Goal {
+  if (smoke) return unjudged(goal, "smoke size");
+  return problems.length > 0 ? unjudged(goal, "the result is not valid") : goal;
 }
 
 function wholeNumber(text: string): number {

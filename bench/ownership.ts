@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { must } from "../src/base/assert.ts";
 import { Histogram, type Percentiles } from "../src/base/histogram.ts";
 import { delay, systemTimers } from "../src/base/timers.ts";
-import { spread } from "../src/load/interleave.ts";
+import { spread } from "../src/base/spread.ts";
 import { routes } from "./entries-application.ts";
 import { LocalLanes, type Moves } from "./local-lanes.ts";
 import { textTable, type Scenario, type ScenarioOptions, type ScenarioResult } from "./scenario.ts";
@@ -75,7 +75,7 @@ async function measureOwnership(options: ScenarioOptions): Promise<ScenarioResul
     pauses.push({ entries, ...(await pausesWith(entries, size)) });
   }
   const figures: Figures = { handOverPausesMs, takeOver, reads, checkpoints, pauses };
-  return { problems: [], report: reportOf(figures), figures };
+  return { problems: [], report: reportOf(figures), figures, goals: [], samples: [], charts: [] };
 }
 
 const noMoves: Moves = { serving: () => undefined, released: () => undefined };

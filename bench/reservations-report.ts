@@ -1,7 +1,7 @@
 // Report of reservations: from windows to medians, ratios and the words around them.
 // Owns: the tables, what makes a run invalid. Does not own: measuring.
 import { must } from "../src/base/assert.ts";
-import { spread, type Spread } from "../src/load/interleave.ts";
+import { spread, type Spread } from "../src/base/spread.ts";
 import { disturbedWindows, type Probes } from "./machine.ts";
 import type { ReservationJob, ReservationWindow } from "./reservations-process.ts";
 import { textTable, type ScenarioResult } from "./scenario.ts";
@@ -60,7 +60,9 @@ export function reservationsReport(figures: ReservationFigures): ScenarioResult 
     return figures.candidates.map(({ name }) => summarize(figures, name, load, disturbed));
   });
   const problems = figures.windows.flatMap(problemsOf);
-  return { problems, report: reportText(figures, summaries), figures: { ...figures, summaries } };
+  const none = { goals: [], samples: [], charts: [] };
+  const report = reportText(figures, summaries);
+  return { problems, report, figures: { ...figures, summaries }, ...none };
 }
 
 function summarize(

@@ -47,7 +47,8 @@ export const reservations: Scenario = {
 async function measureReservations(options: ScenarioOptions): Promise<ScenarioResult> {
   const missing = missingForHazelcast();
   if (missing !== null) {
-    return { problems: [`members cannot run here: ${missing}`], report: "", figures: {} };
+    const none = { report: "", figures: {}, goals: [], samples: [], charts: [] };
+    return { problems: [`members cannot run here: ${missing}`], ...none };
   }
   options.progress("starting three members");
   const members = await HazelcastMembers.start({

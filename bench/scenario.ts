@@ -1,5 +1,7 @@
 // Scenario: what `npm run bench` can measure, and what a measurement gives back.
-// Owns: the shapes. Does not own: the scenarios, the command line (main.ts).
+// Owns: the shapes. Does not own: the scenarios, the command line (main.ts), what becomes of a
+// result (src/report).
+import type { Chart, Goal, Sample } from "../src/report/report.ts";
 
 export interface ScenarioOptions {
   /** Rounds A B A B …; every candidate is measured once in each. */
@@ -17,8 +19,15 @@ export interface ScenarioResult {
   readonly problems: readonly string[];
   /** For a person: tables and what is to be known with them. */
   readonly report: string;
-  /** For the JSON file. */
+  /** For the JSON file; what JSON cannot hold as it is (NaN, a Map) does not belong here. */
   readonly figures: object;
+  /** Whether what was to be reached was reached (src/report/verdict.ts judges). */
+  readonly goals: readonly Goal[];
+  /** What two trees are compared by (`compare`): one value for each round that counts. */
+  readonly samples: readonly Sample[];
+  readonly charts: readonly Chart[];
+  /** What decided chance, by its purpose. */
+  readonly seeds?: Readonly<Record<string, number>>;
 }
 
 export interface Scenario {

@@ -10,7 +10,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { systemClock } from "../src/base/clock.ts";
 import { seededRandom } from "../src/base/random.ts";
 import { delay, systemTimers } from "../src/base/timers.ts";
-import { spread } from "../src/load/interleave.ts";
+import { spread } from "../src/base/spread.ts";
 import { DatabaseRun } from "./database-run.ts";
 import { environment } from "./machine.ts";
 import { textTable } from "./scenario.ts";

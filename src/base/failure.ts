@@ -74,6 +74,7 @@ export const failureKinds = {
   LANE_FAILED: "terminal",
   EXCHANGE_FAILED: "terminal",
   SIMULATION_FAILED: "terminal",
+  REPORT_INVALID: "terminal",
 } as const satisfies Record<string, FailureKind>;
 
 export type FailureCode = keyof typeof failureKinds;

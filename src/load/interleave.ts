@@ -3,17 +3,12 @@
 // Machines drift by more than what is compared differs, so only candidates of one round are
 // compared with one another, and only ratios are worth quoting.
 import { assert, must } from "../base/assert.ts";
+import { spread, type Spread } from "../base/spread.ts";
 
 export interface Candidate {
   readonly name: string;
   /** One run; the figure is whatever is compared, the same unit for all candidates. */
   readonly measure: (round: number) => Promise<number>;
-}
-
-export interface Spread {
-  readonly median: number;
-  readonly min: number;
-  readonly max: number;
 }
 
 export interface CandidateResult {
@@ -43,17 +38,4 @@ export async function interleave(
     const ratios = own.map((figure, round) => figure / must(baseline[round], "in every round"));
     return { name, figures: own, figure: spread(own), ratio: spread(ratios) };
   });
-}
-
-/** Median (the mean of the middle two where there are two), least and greatest. */
-export function spread(figures: readonly number[]): Spread {
-  const sorted = figures.toSorted((left, right) => left - right);
-  const middle = sorted.length >> 1;
-  const upper = must(sorted[middle], "a spread needs figures");
-  const lower = sorted.length % 2 === 1 ? upper : must(sorted[middle - 1], "two are in the middle");
-  return {
-    median: (lower + upper) / 2,
-    min: must(sorted[0], "not empty"),
-    max: must(sorted.at(-1), "not empty"),
-  };
 }

@@ -1,7 +1,7 @@
 // Goal: candidates are measured in turn, and compared only within their round.
 // Method: measurements that drift from round to round.
 import { expect, test } from "vitest";
-import { interleave, spread } from "../../src/load/interleave.ts";
+import { interleave } from "../../src/load/interleave.ts";
 
 test("candidates run A B A B, and a drift that both share leaves the ratio alone", async () => {
   const order: string[] = [];
@@ -17,9 +17,4 @@ test("candidates run A B A B, and a drift that both share leaves the ratio alone
   expect(base).toMatchObject({ figures: [10, 17, 24], ratio: { median: 1, min: 1, max: 1 } });
   expect(other?.figure).toEqual({ median: 51, min: 30, max: 72 });
   expect(other?.ratio).toEqual({ median: 3, min: 3, max: 3 });
-});
-
-test("the median of an even number of figures lies between the middle two", () => {
-  expect(spread([4, 1, 3, 100])).toEqual({ median: 3.5, min: 1, max: 100 });
-  expect(spread([2])).toEqual({ median: 2, min: 2, max: 2 });
 });
