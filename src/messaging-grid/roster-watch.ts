@@ -63,6 +63,20 @@ export class RosterWatch {
     return watched.stillMs >= limits.heartbeatStillMs;
   }
 
+  /**
+   * How long after this look the next one should be. A look adds no more than a heartbeat's length,
+   * however late it is: while somebody seems to be dead they come twice as often, and in time.
+   */
+  get nextLookMs(): number {
+    let nextMs = limits.heartbeatMs;
+    for (const { entry, stillMs } of this.#slots.values()) {
+      const leftMs = limits.heartbeatStillMs - stillMs;
+      if (entry.card.state === "left" || stillMs <= limits.heartbeatMs || leftMs <= 0) continue;
+      nextMs = Math.min(nextMs, limits.heartbeatMs / 2, leftMs);
+    }
+    return nextMs;
+  }
+
   /** True where this lane saw a heartbeat within the last limits.heartbeatStillMs: it lives. */
   isMoving(slot: number): boolean {
     const watched = this.#slots.get(slot);

@@ -41,6 +41,11 @@ export class LivingLanes {
     this.#watch.observe(entries);
   }
 
+  /** How long after the newest look at the roster the next one should be. */
+  get nextLookMs(): number {
+    return this.#watch.nextLookMs;
+  }
+
   /** O1: its heartbeat stood still, and nothing connects us. */
   isDead({ slot }: RosterEntry): boolean {
     if (slot === this.#own || this.#links === null || !this.#watch.isStill(slot)) return false;

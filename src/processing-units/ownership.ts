@@ -257,7 +257,7 @@ export class Ownership {
       const startedMs = this.#options.clock.monotonicMs();
       await this.#beat(startedMs);
       const spentMs = this.#options.clock.monotonicMs() - startedMs;
-      const pauseMs = this.#isWanted ? 0 : limits.heartbeatMs - spentMs;
+      const pauseMs = this.#isWanted ? 0 : this.#living.nextLookMs - spentMs;
       await this.#pause(Math.max(0, pauseMs));
     }
   }

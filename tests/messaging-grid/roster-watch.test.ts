@@ -45,6 +45,24 @@ test("R5: a heartbeat that stood still for the stated time is still, not before"
   ]);
 });
 
+test("R5: while one seems to be dead looks come sooner, and the last one in time", () => {
+  const { clock, watch } = watched();
+  const slowMs = 20; // each look is late by so much
+  let counter = 0;
+  const look = (): void => watch.observe([entry(0, { counter: ++counter }), entry(1)]);
+  look();
+  const pausesMs: number[] = [];
+  while (!watch.isStill(1)) {
+    pausesMs.push(watch.nextLookMs);
+    clock.nowMs += watch.nextLookMs + slowMs;
+    look();
+  }
+  expect(pausesMs.slice(0, 3)).toEqual([limits.heartbeatMs, limits.heartbeatMs, 50]);
+  expect(Math.max(...pausesMs.slice(2))).toBe(limits.heartbeatMs / 2);
+  expect(clock.nowMs).toBeLessThan(limits.heartbeatStillMs + 4 * slowMs);
+  expect(watch.nextLookMs).toBe(limits.heartbeatMs);
+});
+
 test("R5: an observer that slept blames nobody for its sleep, however long and often", () => {
   const { clock, watch } = watched();
   watch.observe([entry(1)]);
