@@ -51,8 +51,8 @@ export default defineConfig(
     rules: { "@typescript-eslint/no-unnecessary-condition": "off" },
   },
   {
-    // The demo's page runs in a browser as it is; uPlot is a classic script there.
-    files: ["src/bidding-demo/page/static/*.js"],
+    // The pages run in a browser as they are; uPlot is a classic script there.
+    files: ["src/bidding-demo/page/static/*.js", "src/report/page/*.js"],
     languageOptions: {
       globals: {
         clearTimeout: "readonly",
