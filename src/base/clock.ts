@@ -12,3 +12,15 @@ export const systemClock: Clock = {
   wallMs: () => Date.now(),
   monotonicMs: () => performance.now(),
 };
+
+/**
+ * The same, whose monotonic zero is one for all processes of a machine: for times that are compared
+ * with another process's. Three times as dear to read.
+ */
+export const machineClock: Clock = {
+  wallMs: () => Date.now(),
+  monotonicMs: () => {
+    const [seconds, nanoseconds] = process.hrtime();
+    return seconds * 1000 + nanoseconds / 1_000_000;
+  },
+};

@@ -73,6 +73,7 @@ export const failureKinds = {
   RESPONSE_MALFORMED: "unknown",
   LANE_FAILED: "terminal",
   EXCHANGE_FAILED: "terminal",
+  GENERATOR_LOST: "terminal",
   SIMULATION_FAILED: "terminal",
   REPORT_INVALID: "terminal",
 } as const satisfies Record<string, FailureKind>;

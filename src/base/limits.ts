@@ -202,6 +202,19 @@ export const limits = {
   loadSpreadMs: 1000,
   /** Requests of a load that are sent and not yet finished. More: counted as not sent. */
   loadInFlightMax: 8192,
+  /** What is asked of one load generator: the highest rate, the longest time, the most bodies. */
+  loadRateMax: 200_000,
+  loadDurationMsMax: 3_600_000,
+  loadBodiesMax: 100_000,
+  loadBodyBytesMax: 64 * 1024 * 1024,
+  /** Connections that one may have: the system allows about so many open files. */
+  loadConnectionsMax: 4096,
+  /** The time that a request of a load may take where nobody says, and at most. */
+  loadDeadlineMs: 10_000,
+  loadDeadlineMsMax: 60_000,
+  /** From here on what it measured may be its own: its lateness (p99), its share of a core. */
+  loadLatenessMsMax: 5,
+  loadCpuShareMax: 0.8,
   /** What a load generator reads of one response. More: RESPONSE_MALFORMED. */
   responseHeadBytesMax: 16 * 1024,
   responseBodyBytesMax: 1024 * 1024,

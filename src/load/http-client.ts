@@ -18,8 +18,12 @@ import type { TimerHandle, Timers } from "../base/timers.ts";
 import { HttpConnection, type Respond, type Target } from "./http-connection.ts";
 import { TargetAddresses, type Resolve } from "./target-addresses.ts";
 
+/** Those whose answers may have a body. */
+export const httpMethods = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
+export type HttpMethod = (typeof httpMethods)[number];
+
 export interface HttpRequest {
-  readonly method: "GET" | "POST";
+  readonly method: HttpMethod;
   /** Path and query. */
   readonly path: string;
   /** Further header lines, each ended by CRLF; host and content-length are added. */
@@ -46,6 +50,8 @@ export interface HttpClientOptions {
 interface Call {
   readonly request: HttpRequest;
   readonly respond: Respond;
+  /** Called when it leaves, where it had to wait for a connection. */
+  readonly sent: (() => void) | undefined;
   readonly deadlineMs: number;
 }
 
@@ -136,10 +142,11 @@ export class HttpClient {
    * Sends a request on the next idle connection, or as soon as there is one. `respond` is called
    * once: with any response, whatever its status, or with TARGET_UNREACHABLE or OVERLOADED (not
    * sent), DEADLINE_EXCEEDED, CONNECTION_LOST or RESPONSE_MALFORMED (unknown what it did).
+   * `sent` is called where it leaves later than at once.
    */
-  send(request: HttpRequest, respond: Respond): void {
+  send(request: HttpRequest, respond: Respond, sent?: () => void): void {
     const deadlineMs = this.#options.clock.monotonicMs() + request.timeoutMs;
-    const call: Call = { request, respond, deadlineMs };
+    const call: Call = { request, respond, sent, deadlineMs };
     const slot = this.#takeIdle();
     if (slot !== undefined) {
       sendOn(slot, call);
@@ -200,6 +207,7 @@ export class HttpClient {
     const [next] = this.#waiting;
     if (next !== undefined) {
       this.#waiting.delete(next);
+      next.sent?.();
       sendOn(slot, next);
     } else if (!slot.queued) {
       slot.queued = true;

@@ -11,9 +11,6 @@ import { Histogram } from "../base/histogram.ts";
 import type { TimerHandle, Timers } from "../base/timers.ts";
 import type { ArrivalPlan } from "./arrival-plan.ts";
 
-/** How often the plan is looked at. Later than that is what `lateness` shows. */
-const paceMs = 1;
-
 export interface OpenLoopCounts {
   /** Requests that were due; each has a number from 0, whether it was sent or not. */
   readonly planned: number;
@@ -30,20 +27,26 @@ export interface OpenLoopWindow {
   readonly finished: number;
   readonly response: Histogram;
   readonly service: Histogram;
-  /** How much later than planned requests were sent: the generator's own fault. */
+  /** How much later than planned requests were given to the client: the generator's own fault. */
   readonly lateness: Histogram;
 }
 
 /** `measured`: whether the time counts. A refusal after no time at all is not an answer's time. */
 export type Finish = (measured: boolean) => void;
+/** It left only now, as it had to wait for a connection; the service time begins here. */
+export type Sent = () => void;
 
 export interface OpenLoopOptions {
   readonly plan: ArrivalPlan;
   readonly inFlightMax: number;
   readonly clock: Clock;
-  readonly timers: Timers;
-  /** Sends the request of this number; `finish` is called once, at once or later. */
-  readonly send: (number: number, finish: Finish) => void;
+  /** How exactly they keep a time is what `lateness` shows. */
+  readonly timers: Pick<Timers, "after">;
+  /**
+   * Sends the request of this number; `finish` is called once, at once or later. `sent` may be
+   * called before that; where it is not, the service time begins with this call.
+   */
+  readonly send: (number: number, finish: Finish, sent: Sent) => void;
 }
 
 export class OpenLoop {
@@ -66,12 +69,11 @@ export class OpenLoop {
   run(): Promise<void> {
     assert(!this.#started, "a loop runs once");
     this.#started = true;
-    const { plan, clock, timers } = this.#options;
+    const { plan, clock } = this.#options;
     return new Promise((resolve) => {
       this.#finished = resolve;
       this.#startMs = clock.monotonicMs();
       this.#nextMs = plan.next();
-      this.#pacer = timers.every(paceMs, () => this.#sendDue());
       this.#sendDue();
     });
   }
@@ -81,6 +83,11 @@ export class OpenLoop {
     this.#nextMs = undefined;
     this.#pacer?.cancel();
     this.#endIfDone();
+  }
+
+  /** When the plan began, by the loop's clock. */
+  get startMs(): number {
+    return this.#startMs;
   }
 
   get counts(): OpenLoopCounts {
@@ -119,7 +126,13 @@ export class OpenLoop {
       this.#nextMs = this.#options.plan.next();
       this.#sendOne(plannedMs);
     }
-    if (this.#nextMs === undefined) this.stop();
+    if (this.#nextMs === undefined) {
+      this.stop();
+      return;
+    }
+    const nowMs = this.#options.clock.monotonicMs() - this.#startMs;
+    const waitMs = Math.max(0, this.#nextMs - nowMs);
+    this.#pacer = this.#options.timers.after(waitMs, () => this.#sendDue());
   }
 
   #sendOne(plannedMs: number): void {
@@ -129,12 +142,12 @@ export class OpenLoop {
       return;
     }
     const { clock, send } = this.#options;
-    const sentMs = clock.monotonicMs() - this.#startMs;
+    let sentMs = clock.monotonicMs() - this.#startMs;
     this.#window.sent++;
     this.#window.lateness.recordMs(sentMs - plannedMs);
     this.#inFlight++;
     let open = true;
-    send(number, (measured) => {
+    const finish: Finish = (measured) => {
       assert(open, "a request finishes once");
       open = false;
       this.#inFlight--;
@@ -145,7 +158,8 @@ export class OpenLoop {
         this.#window.service.recordMs(doneMs - sentMs);
       }
       this.#endIfDone();
-    });
+    };
+    send(number, finish, () => (sentMs = clock.monotonicMs() - this.#startMs));
   }
 
   #endIfDone(): void {

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { seededRandom } from "../../src/base/random.ts";
 import type { ArrivalPlan, RateStep } from "../../src/load/arrival-plan.ts";
-import { fixedPlan, poissonPlan } from "../../src/load/arrival-plan.ts";
+import { expectedArrivals, fixedPlan, poissonPlan } from "../../src/load/arrival-plan.ts";
 
 function all(plan: ArrivalPlan): number[] {
   const times: number[] = [];
@@ -12,11 +12,16 @@ function all(plan: ArrivalPlan): number[] {
   return times;
 }
 
-const steps = fc.array(
-  fc.record({
-    durationMs: fc.integer({ min: 0, max: 500 }),
-    ratePerSecond: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 4000 })),
-  }),
+const anyRate = fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 4000 }));
+const steps: fc.Arbitrary<RateStep[]> = fc.array(
+  fc.record(
+    {
+      durationMs: fc.integer({ min: 0, max: 500 }),
+      ratePerSecond: anyRate,
+      endRatePerSecond: anyRate,
+    },
+    { requiredKeys: ["durationMs", "ratePerSecond"] },
+  ),
   { maxLength: 6 },
 );
 
@@ -37,7 +42,8 @@ test("arrivals never go back, lie inside the plan, and none lies in a pause", ()
           start += durationMs;
           return at < start;
         });
-        expect(step?.ratePerSecond).toBeGreaterThan(0);
+        const { ratePerSecond = 0, endRatePerSecond = 0 } = step ?? {};
+        expect(ratePerSecond + endRatePerSecond).toBeGreaterThan(0);
         before = at;
       }
     }),
@@ -48,9 +54,11 @@ test("a fixed plan has rate × duration arrivals over all its steps, within one"
   fc.assert(
     fc.property(steps, (ofSteps) => {
       const expected = ofSteps.reduce(
-        (sum, { durationMs, ratePerSecond }) => sum + (durationMs * ratePerSecond) / 1000,
+        (sum, { durationMs, ratePerSecond, endRatePerSecond = ratePerSecond }) =>
+          sum + (durationMs * (ratePerSecond + endRatePerSecond)) / 2000,
         0,
       );
+      expect(expectedArrivals(ofSteps)).toBeCloseTo(expected, 6);
       expect(Math.abs(all(fixedPlan(ofSteps)).length - expected)).toBeLessThanOrEqual(1.001);
     }),
   );
@@ -67,6 +75,16 @@ test("a change of rate takes effect at its moment, in the middle of a gap", () =
   ]);
   // Half of the first gap passes at 100/s (5 ms), the other half at 1000/s (0.5 ms).
   expect(all(plan)).toEqual([0, 5.5, 6.5, 7.5, 8.5, 9.5]);
+});
+
+test("a rate that rises evenly from nothing has a quarter of its arrivals in its first half", () => {
+  const ramp = { durationMs: 2000, ratePerSecond: 0, endRatePerSecond: 1000 };
+  const times = all(fixedPlan([ramp])).filter((at) => at < 1999);
+  expect(times).toHaveLength(1000); // the next one would be due at the very end
+  // Arrival n is due when the triangle under the rate has the area n: n = t² / 4000.
+  for (const [number, at] of times.entries()) expect(at).toBeCloseTo(Math.sqrt(4000 * number), 6);
+  const falling = all(fixedPlan([{ durationMs: 2000, ratePerSecond: 1000, endRatePerSecond: 0 }]));
+  expect(falling.filter((at) => at < 999.99)).toHaveLength(750);
 });
 
 test("a Poisson plan is the same for the same seed, and another for another", () => {

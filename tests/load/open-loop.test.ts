@@ -50,11 +50,14 @@ test("time that the generator itself lost counts in the response time, and as la
     inFlightMax: 1000,
     clock: time,
     timers: {
-      after: (delayMs, callback) => time.after(delayMs, callback),
       // The pacer's timer does not come through before the generator is free again.
-      every: (intervalMs, callback) =>
-        time.every(intervalMs, () => (blocked ? undefined : callback())),
-      endOfTick: (callback) => time.endOfTick(callback),
+      after: (delayMs, callback) => {
+        const retry = () => {
+          if (blocked) time.after(1, retry);
+          else callback();
+        };
+        return time.after(delayMs, retry);
+      },
     },
     send: (_number, finish) => finish(true),
   });
@@ -68,6 +71,34 @@ test("time that the generator itself lost counts in the response time, and as la
   expect(lateness.summaryMs().max).toBeCloseTo(41, 1);
   expect(response.summaryMs().max).toBeCloseTo(41, 1);
   expect(service.summaryMs().max).toBeLessThan(0.01);
+});
+
+test("a wait for a connection is response time, and no service time", async () => {
+  const time = new ManualTime();
+  const loop = new OpenLoop({
+    plan: fixedPlan([{ durationMs: 10, ratePerSecond: 1000 }]),
+    inFlightMax: 100,
+    clock: time,
+    timers: time,
+    send: (number, finish, sent) => {
+      if (number % 2 === 0) {
+        time.after(5, () => finish(true));
+      } else {
+        time.after(20, () => {
+          sent();
+          time.after(5, () => finish(true));
+        });
+      }
+    },
+  });
+  const done = loop.run();
+  time.advance(100);
+  await done;
+  const { response, service } = loop.total();
+  expect(service.count).toBe(10);
+  expect(service.summaryMs().max).toBeCloseTo(5, 1);
+  expect(response.percentileMs(50)).toBeCloseTo(5, 1);
+  expect(response.percentileMs(60)).toBeCloseTo(25, 1);
 });
 
 test("above the cap of requests in flight, what is due is counted as not sent", async () => {
