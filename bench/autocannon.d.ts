@@ -2,8 +2,24 @@
 declare module "autocannon" {
   import type { EventEmitter } from "node:events";
 
+  namespace autocannon {
+    export type { Context, Request };
+  }
+
+  /** What one connection remembers until its list of requests begins anew. */
+  type Context = Record<string, unknown>;
+
+  interface Request {
+    readonly method: string;
+    readonly path: string;
+    readonly body?: string;
+    /** Makes the request when its turn has come; null: the list begins anew. */
+    setupRequest?(request: Request, context: Context): Request | null;
+    onResponse?(status: number, body: string, context: Context): void;
+  }
+
   interface Client {
-    setRequests(requests: readonly { method: string; body: string }[]): void;
+    setRequests(requests: readonly Request[]): void;
   }
 
   interface Options {
@@ -28,7 +44,7 @@ declare module "autocannon" {
     readonly mismatches: number;
   }
 
-  /** A load under way; `await` it for its end. Event `response`: (client, status). */
+  /** A load under way; `await` it for its end. */
   type Instance = EventEmitter & PromiseLike<Result>;
 
   function autocannon(options: Options): Instance;

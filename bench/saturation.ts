@@ -5,29 +5,48 @@
 import autocannon from "autocannon";
 import { cpuBetween, processCpu, type ProcessCpu } from "./process-cpu.ts";
 
+/** A request by POST, and the requests by GET that follow from its answer. */
+export interface PlannedRequest {
+  readonly path: string;
+  readonly body: string;
+  /** How many requests follow an answer, and their paths; fewer paths: the list begins anew. */
+  readonly followUps?: {
+    readonly count: number;
+    paths(answer: string): readonly string[];
+  };
+}
+
+/** `counted`: what is measured. `fits`: may come besides. `wrong`: the run is invalid. */
+export type BodyVerdict = "counted" | "fits" | "wrong";
+
 export interface Load {
+  /** Host and port. */
   readonly url: string;
   /** Of the server; its processor time is counted. */
   readonly pid: number;
   readonly connections: number;
   readonly warmUpMs: number;
   readonly windowMs: number;
-  /** The body of each request; each connection repeats a few of its own. */
-  body(number: number): string;
-  readonly status: 200 | 204;
-  /** Whether a body is what comes with that status, and with no other. */
-  verify(body: string): boolean;
+  /** What one connection sends, again and again. */
+  requests(connection: number): readonly PlannedRequest[];
+  /** The statuses that answers must have. */
+  readonly statuses: readonly number[];
+  /** What a body is, whatever its status. */
+  verify(body: string): BodyVerdict;
 }
 
 export interface SaturationWindow {
   readonly seconds: number;
-  /** Answers with the expected status within the window. */
+  /** When it was, on the monotonic clock of the machine. */
+  readonly fromUs: number;
+  readonly toUs: number;
+  /** Answers that counted, within the window. */
   readonly answers: number;
-  /** Answers with any status, the warm-up included. */
+  /** The same, the warm-up included. */
   readonly answersInAll: number;
-  /** Answers with another status, in the warm-up and the window, by status. */
+  /** Answers with a status that must not be, in the warm-up and the window, by status. */
   readonly otherStatus: Readonly<Record<string, number>>;
-  /** Answers with the right status and a wrong body; connections that broke. */
+  /** Answers with a wrong body; connections that broke. */
   readonly wrongBodies: number;
   readonly errors: number;
   /** Of the server, within the window; null: the system does not tell. */
@@ -36,12 +55,12 @@ export interface SaturationWindow {
   readonly generatorCpuUs: number;
 }
 
-const bodiesPerConnection = 64;
 const answerSecondsMax = 5;
 
 /** Loads a server, and measures one window after the warm-up. */
 export async function saturate(load: Load): Promise<SaturationWindow> {
-  let nextBody = 0;
+  let connections = 0;
+  let answers = 0;
   const seconds = (load.warmUpMs + load.windowMs) / 1000;
   const instance = autocannon({
     url: load.url,
@@ -53,18 +72,17 @@ export async function saturate(load: Load): Promise<SaturationWindow> {
     timeout: answerSecondsMax,
     headers: { "content-type": "application/json" },
     setupClient: (client) => {
-      const numbers = Array.from({ length: bodiesPerConnection }, () => nextBody++);
-      client.setRequests(numbers.map((number) => ({ method: "POST", body: load.body(number) })));
+      client.setRequests(load.requests(connections++).flatMap(withFollowUps));
     },
-    verifyBody: (body) => load.verify(body),
-  });
-  let answers = 0;
-  instance.on("response", (_client: unknown, status: number) => {
-    if (status === load.status) answers += 1;
+    verifyBody: (body) => {
+      const verdict = load.verify(body);
+      if (verdict === "counted") answers += 1;
+      return verdict !== "wrong";
+    },
   });
   const look = () => ({
     answers,
-    atMs: performance.now(),
+    atUs: Number(process.hrtime.bigint() / 1000n),
     server: processCpu(load.pid),
     own: process.cpuUsage(),
   });
@@ -73,15 +91,17 @@ export async function saturate(load: Load): Promise<SaturationWindow> {
   await sleep(load.windowMs);
   const after = look();
   const result = await instance;
-  const counts = Object.entries(result.statusCodeStats);
-  const others = counts.filter(([status]) => Number(status) !== load.status);
+  const others = Object.entries(result.statusCodeStats).flatMap(([status, { count }]) =>
+    load.statuses.includes(Number(status)) ? [] : [[status, count] as const],
+  );
   return {
-    seconds: (after.atMs - before.atMs) / 1000,
+    seconds: (after.atUs - before.atUs) / 1_000_000,
+    fromUs: before.atUs,
+    toUs: after.atUs,
     answers: after.answers - before.answers,
-    answersInAll: sum(counts),
-    otherStatus: Object.fromEntries(others.map(([status, { count }]) => [status, count])),
-    // Answers with another status have no such body, either: they are counted there.
-    wrongBodies: result.mismatches - sum(others),
+    answersInAll: answers,
+    otherStatus: Object.fromEntries(others),
+    wrongBodies: result.mismatches,
     errors: result.errors,
     serverCpu:
       before.server === null || after.server === null
@@ -91,8 +111,23 @@ export async function saturate(load: Load): Promise<SaturationWindow> {
   };
 }
 
-function sum(counts: readonly (readonly [string, { readonly count: number }])[]): number {
-  return counts.reduce((all, [, { count }]) => all + count, 0);
+/** A request as autocannon wants it, and its follow-ups behind it. */
+function withFollowUps({ path, body, followUps }: PlannedRequest): autocannon.Request[] {
+  const request = { method: "POST", path, body };
+  if (followUps === undefined) return [request];
+  const remember = (_status: number, answer: string, context: autocannon.Context) => {
+    context["paths"] = followUps.paths(answer);
+  };
+  const followed = { ...request, onResponse: remember };
+  const later = Array.from({ length: followUps.count }, (_, place) => ({
+    method: "GET",
+    path: "/",
+    setupRequest: (planned: autocannon.Request, context: autocannon.Context) => {
+      const next = (context["paths"] as readonly string[] | undefined)?.[place];
+      return next === undefined ? null : { ...planned, path: next };
+    },
+  }));
+  return [followed, ...later];
 }
 
 function sleep(durationMs: number): Promise<void> {

@@ -11,7 +11,8 @@ export interface Server {
   stop(): Promise<void>;
 }
 
-const unitProgram = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
+// As users start it: the launcher says how some libraries are to be used.
+const unitProgram = fileURLToPath(new URL("../bin/orrery.cjs", import.meta.url));
 const bareProgram = fileURLToPath(new URL("./bare-server-process.ts", import.meta.url));
 const shownLines = 20;
 
@@ -26,21 +27,36 @@ export function startBare(): Promise<Server> {
   return start(bareProgram, []);
 }
 
+export interface UnitServerOptions {
+  readonly store: string;
+  readonly campaigns: string;
+  readonly data: string;
+  /** A folder for profiles of its threads, which are there once it has stopped. */
+  readonly profiles?: string;
+}
+
+/** Between samples of a profile. */
+const sampleUs = 500;
+
 /** A processing unit with one lane and no database. */
-export function startUnit(options: {
-  store: string;
-  campaigns: string;
-  data: string;
-}): Promise<Server> {
-  const { store, campaigns, data } = options;
+export function startUnit(options: UnitServerOptions): Promise<Server> {
+  const { store, campaigns, data, profiles } = options;
   const fixed = ["--lanes", "1", "--database", "none:", "--port", "0", "--log-level", "warn"];
   const given = ["--store", store, "--campaigns", campaigns, "--data", data];
-  return start(unitProgram, ["unit", ...fixed, ...given]);
+  const profiling =
+    profiles === undefined
+      ? []
+      : ["--cpu-prof", `--cpu-prof-dir=${profiles}`, `--cpu-prof-interval=${String(sampleUs)}`];
+  return start(unitProgram, ["unit", ...fixed, ...given], profiling);
 }
 
 /** Starts a program that says `serving URL` when it serves. Rejects with what it said instead. */
-async function start(program: string, args: readonly string[]): Promise<Server> {
-  const child = spawn(process.execPath, [program, ...args], {
+async function start(
+  program: string,
+  args: readonly string[],
+  nodeOptions: readonly string[] = [],
+): Promise<Server> {
+  const child = spawn(process.execPath, [...nodeOptions, program, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     env: environment(),
   });

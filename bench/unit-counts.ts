@@ -6,6 +6,9 @@ export interface UnitCounts {
   readonly noBids: number;
   /** Answered "no bid" because there was no time left. */
   readonly shed: number;
+  /** Notices that settled a bid, and those that were not taken. */
+  readonly settled: number;
+  readonly refusedNotices: number;
   /** Records journaled, and their bytes. */
   readonly records: number;
   readonly logBytes: number;
@@ -49,10 +52,14 @@ async function readCounts(url: string): Promise<UnitCounts> {
   const values = await metricsOf(url);
   const answersOf = (kind: string) =>
     values.get(`orrery_bidding_answers_total{answer="${kind}"}`) ?? 0;
+  const noticesOf = (kind: string) =>
+    values.get(`orrery_bidding_notices_total{effect="${kind}"}`) ?? 0;
   return {
     bids: answersOf("bid"),
     noBids: answersOf("noBid"),
     shed: answersOf("shed"),
+    settled: noticesOf("billed") + noticesOf("lost"),
+    refusedNotices: noticesOf("refused"),
     records: values.get("orrery_log_appends") ?? 0,
     logBytes: values.get("orrery_log_bytes") ?? 0,
   };
