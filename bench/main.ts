@@ -8,6 +8,7 @@ import { formatReport, sealReport, type Goal } from "../src/report/report.ts";
 import { unjudged } from "../src/report/verdict.ts";
 import { failover } from "./failover.ts";
 import { floor } from "./floor.ts";
+import { generator } from "./generator.ts";
 import { gridBytes } from "./grid-bytes.ts";
 import { environment, probe, probesTaken } from "./machine.ts";
 import { ownership } from "./ownership.ts";
@@ -17,6 +18,7 @@ import { throughput } from "./throughput.ts";
 import { writeBehind } from "./write-behind.ts";
 
 const scenarios: readonly Scenario[] = [
+  generator,
   floor,
   throughput,
   reservations,

@@ -205,7 +205,7 @@ export const limits = {
   /** What is asked of one load generator: the highest rate, the longest time, the most bodies. */
   loadRateMax: 200_000,
   loadDurationMsMax: 3_600_000,
-  loadBodiesMax: 100_000,
+  loadBodiesMax: 1_000_000,
   loadBodyBytesMax: 64 * 1024 * 1024,
   /** Connections that one may have: the system allows about so many open files. */
   loadConnectionsMax: 4096,
