@@ -11,6 +11,7 @@ import { floor } from "./floor.ts";
 import { generator } from "./generator.ts";
 import { gridBytes } from "./grid-bytes.ts";
 import { environment, probe, probesTaken } from "./machine.ts";
+import { micro } from "./micro.ts";
 import { ownership } from "./ownership.ts";
 import { reservations } from "./reservations.ts";
 import type { Scenario } from "./scenario.ts";
@@ -20,6 +21,7 @@ import { writeBehind } from "./write-behind.ts";
 const scenarios: readonly Scenario[] = [
   generator,
   floor,
+  micro,
   throughput,
   reservations,
   ownership,

@@ -1,0 +1,153 @@
+// Micro bids: campaigns, requests, and what one bid leaves in the log, for measurements of parts.
+// Owns: so many campaigns of which always the same twenty fit each request. Does not own: what is
+// done with them (micro-matching.ts, micro-records.ts).
+import { assert } from "../src/base/assert.ts";
+import { unwrap } from "../src/base/failure.ts";
+import { seededRandom } from "../src/base/random.ts";
+import { bidCommand } from "../src/bidding-demo/bid-command.ts";
+import { resolveCampaign, type Campaign } from "../src/bidding-demo/campaign.ts";
+import { allSpaces } from "../src/bidding-demo/spaces.ts";
+import type { CommandEntry } from "../src/grid/log-record.ts";
+import { runCommand } from "../src/processing-units/command-run.ts";
+import { PartitionMemory } from "../src/processing-units/partition-memory.ts";
+
+const timeMs = 1_700_000_000_000;
+export const microSeed = 7;
+
+/** Those that fit each request; below the number of candidates that a bid command takes. */
+export const fittingCampaigns = 20;
+
+const sizes = ["300x250", "728x90"] as const;
+const countries = ["USA", "DEU", "GBR"] as const;
+const categories = ["IAB12", "IAB17"] as const;
+const domains = ["news", "sports", "weather", "maps"].map((name) => `${name}.example`);
+
+/** Targets that no request has. */
+const otherSizes = ["970x250", "336x280"] as const;
+const otherCountries = ["JPN", "BRA", "AUS"] as const;
+const otherCategories = ["IAB2", "IAB8"] as const;
+const otherDomainCount = 20_000;
+
+/**
+ * `count` campaigns, in an order of chance. Twenty fit each request. Each of the others is like one
+ * of those but for one target, which no request has: its sizes, countries, categories or domains.
+ * So nothing but that one target keeps it from being found.
+ */
+export function microCampaigns(count: number): Campaign[] {
+  assert(count >= fittingCampaigns, "those that fit are among them");
+  const random = seededRandom(microSeed);
+  const order = Array.from({ length: count }, (_, number) => ({ number, at: random.uint32() }));
+  order.sort((one, other) => one.at - other.at);
+  return order.map(({ number }, index) => campaign(number, index));
+}
+
+const misses = ["size", "country", "category", "domain"] as const;
+
+function campaign(number: number, index: number): Campaign {
+  const missed = number < fittingCampaigns ? null : misses[number % misses.length];
+  // Some of those that fit take any site: a search looks for both.
+  const isAnySite = number % 3 === 0 && missed !== "domain";
+  const targeting = {
+    countries: [...(missed === "country" ? otherCountries : countries)],
+    siteCategories: [...(missed === "category" ? otherCategories : categories)],
+  };
+  const sites = missed === "domain" ? otherDomains(number) : domains;
+  const shop = `shop-${String(number % 1000)}.example`;
+  const declaration = {
+    id: `micro-${String(number)}`,
+    name: `Campaign ${String(number)}`,
+    advertiserDomain: shop,
+    categories: ["IAB22"],
+    bidCpm: 2 + (number % fittingCampaigns) / 10,
+    budget: 1_000_000_000,
+    frequencyCap: { impressions: 50, windowSeconds: 3600 },
+    targeting: isAnySite ? targeting : { ...targeting, domains: sites },
+    creative: {
+      headline: "Things that everybody needs, at prices that nobody minds",
+      landingPage: `https://${shop}/things`,
+      sizes: [...(missed === "size" ? otherSizes : sizes)],
+    },
+  };
+  return resolveCampaign(declaration, index);
+}
+
+function otherDomains(number: number): string[] {
+  return domains.map((_, at) => {
+    const site = (number * domains.length + at) % otherDomainCount;
+    return `site-${String(site)}.example`;
+  });
+}
+
+/** Ids of the campaigns that fit each request, in the order of what they bid. */
+export function fittingIds(campaigns: readonly Campaign[]): string[] {
+  const numbers = Array.from(
+    { length: fittingCampaigns },
+    (_, number) => `micro-${String(number)}`,
+  );
+  const fitting = campaigns.filter(({ id }) => numbers.includes(id));
+  fitting.sort((one, other) => other.bidMicros - one.bidMicros || one.index - other.index);
+  return fitting.map(({ id }) => id);
+}
+
+/** A request of about 1 kB for one banner, of its own user. `isFit`: or of a country that nobody buys. */
+export function microRequest(number: number, isFit: boolean): string {
+  const pick = <T>(list: readonly T[], by: number) => list[Math.floor(number / by) % list.length];
+  const [width = 0, height = 0] = (pick(sizes, 1) ?? "").split("x").map(Number);
+  const hex = number.toString(16).padStart(8, "0");
+  const domain = pick(domains, 2);
+  return JSON.stringify({
+    id: `80ce30c5-3c16-46ed-8735-f123${hex}`,
+    at: 2,
+    cur: ["USD"],
+    tmax: 200,
+    imp: [
+      {
+        id: "1",
+        tagid: "article-top",
+        banner: { format: [{ w: width, h: height }], pos: 1, mimes: ["text/html"], api: [3, 5] },
+        bidfloor: 0.35,
+        bidfloorcur: "USD",
+        secure: 1,
+      },
+    ],
+    site: {
+      id: "102855",
+      name: "The Example",
+      domain,
+      cat: [`${String(pick(categories, 8))}-1`],
+      page: `https://${String(domain)}/2026/world/article-${hex}?utm_source=feed`,
+      publisher: { id: "8953", name: "Example Publishing" },
+    },
+    device: {
+      ua: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36",
+      ip: "192.0.2.7",
+      language: "en",
+      devicetype: 2,
+      geo: { country: isFit ? pick(countries, 16) : "ESP", city: "Springfield", utcoffset: 60 },
+    },
+    user: { id: `55816b39711f9b5acf3b90e313ed29e5${hex}` },
+    source: { tid: `a2f7c1de-0b6c-4c07-b1a0-94b4${hex}`, schain: { ver: "1.0", complete: 1 } },
+    bcat: ["IAB25", "IAB26"],
+    badv: ["casino.example"],
+  });
+}
+
+/** What the first bid of a new user leaves in the log, as the demo's own command makes it. */
+export function bidEntry(): CommandEntry {
+  const campaigns = microCampaigns(fittingCampaigns);
+  const byId = new Map(campaigns.map((one) => [one.id, one]));
+  const input = {
+    route: "55816b39711f9b5acf3b90e313ed29e500000001",
+    user: "55816b39711f9b5acf3b90e313ed29e500000001",
+    auctionId: "80ce30c5-3c16-46ed-8735-f12300000001",
+    siteDomain: "news.example",
+    test: false,
+    impressions: [{ id: "1", floorMicros: 350, candidates: fittingIds(campaigns) }],
+  };
+  const memory = new PartitionMemory(allSpaces);
+  const options = { partition: 0, timeMs, memory, random: seededRandom(microSeed) };
+  const ran = unwrap(runCommand("bid", bidCommand(byId, 32), input, options));
+  assert(typeof ran.answer !== "string", "it bids");
+  const { changes, answer: reply } = ran;
+  return { sender: null, number: 0, confirmed: 0, attempt: 0, changes, reply };
+}
