@@ -6,6 +6,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, statfsSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os";
+import { fileURLToPath } from "node:url";
 import { spread } from "../src/base/spread.ts";
 import type { ReportedProbe } from "../src/report/report.ts";
 import packageJson from "../package.json" with { type: "json" };
@@ -21,6 +22,7 @@ export interface Probes {
   readonly after: Probe;
 }
 
+const root = fileURLToPath(new URL("..", import.meta.url));
 const probeOff = 0.15;
 const aluRounds = 20_000_000;
 const memoryKeys = 300_000;
@@ -131,7 +133,9 @@ export function environment(folder: string): Environment {
 
 function commit(): string {
   try {
-    const git = (...args: string[]) => execFileSync("git", args, { encoding: "utf8" }).trim();
+    // "pipe": what git complains of is of no use to who measures.
+    const options = { cwd: root, encoding: "utf8", stdio: "pipe" } as const;
+    const git = (...args: string[]) => execFileSync("git", args, options).trim();
     const changed = git("status", "--porcelain", "--", "src", "bench") !== "";
     return git("rev-parse", "--short", "HEAD") + (changed ? " and changes" : "");
   } catch {

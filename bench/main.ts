@@ -1,19 +1,21 @@
 // Bench: `npm run bench`, the one command for everything that is measured.
-// Owns: the list of scenarios, options, progress, the JSON file, the exit code (0 good, 1 invalid,
-// 2 used wrongly). Does not own: what a scenario measures.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
-import { formatReport, sealReport, type Goal } from "../src/report/report.ts";
-import { unjudged } from "../src/report/verdict.ts";
+// Owns: the list of scenarios, options, the exit code (of a scenario: 0 valid, 1 invalid; of a
+// comparison: 0 not worse, 1 worse; 2 used wrongly). Does not own: a run (run.ts), a comparison
+// (compare.ts), what a scenario measures.
+import { existsSync, statSync } from "node:fs";
+import { constants } from "node:os";
+import { dirname } from "node:path";
+import { Command, InvalidArgumentError, type CommanderError } from "commander";
+import { FailureError } from "../src/base/failure.ts";
+import { compare, type CompareOptions } from "./compare.ts";
 import { failover } from "./failover.ts";
 import { floor } from "./floor.ts";
 import { generator } from "./generator.ts";
 import { gridBytes } from "./grid-bytes.ts";
-import { environment, probe, probesTaken } from "./machine.ts";
 import { micro } from "./micro.ts";
 import { ownership } from "./ownership.ts";
 import { reservations } from "./reservations.ts";
+import { runScenario, type RunOptions } from "./run.ts";
 import type { Scenario } from "./scenario.ts";
 import { throughput } from "./throughput.ts";
 import { writeBehind } from "./write-behind.ts";
@@ -30,12 +32,7 @@ const scenarios: readonly Scenario[] = [
   writeBehind,
 ];
 
-interface Options {
-  readonly smoke?: boolean;
-  readonly rounds?: number;
-  readonly json?: string;
-}
-
+const exitWorse = 1;
 const exitInvalid = 1;
 const exitUsage = 2;
 
@@ -46,57 +43,34 @@ function listScenarios(): void {
   }
 }
 
-async function runScenario(scenario: Scenario, options: Options): Promise<void> {
-  const smoke = options.smoke ?? false;
-  const rounds = options.rounds ?? (smoke ? 1 : scenario.roundsDefault);
-  // Not the system's folder for temporary files: that may lie in memory, where a flush is free.
-  mkdirSync("data", { recursive: true });
-  const folder = mkdtempSync(join("data", "bench-"));
-  process.on("exit", () => {
-    rmSync(folder, { recursive: true, force: true });
-  });
-  const startedAt = new Date().toISOString();
-  const progress = (line: string) => process.stderr.write(`${line}\n`);
-  const times = rounds === 1 ? "1 round" : `${String(rounds)} rounds`;
-  progress(`${scenario.name}: ${times}, ${smoke ? "smoke size" : scenario.takes}`);
-  probe();
-  const result = await scenario.run({ rounds, smoke, folder, progress });
-  probe();
-  const { problems, report } = result;
-  const { commit, ...facts } = environment(folder);
-  const sealed = sealReport({
-    version: 1,
-    scenario: scenario.name,
-    summary: scenario.summary,
-    startedAt,
-    tookMs: Math.round(performance.now()),
-    smoke,
-    rounds,
-    valid: problems.length === 0,
-    problems: [...problems],
-    commit: String(commit),
-    seeds: { ...result.seeds },
-    environment: facts,
-    goals: result.goals.map((goal) => judged(goal, smoke, problems)),
-    samples: [...result.samples],
-    charts: [...result.charts],
-    probes: [...probesTaken()],
-    text: report,
-    figures: { ...result.figures },
-  });
-  if (options.json !== undefined) writeFileSync(options.json, formatReport(sealed));
-  process.stdout.write(`\n${report}\n`);
-  const shown = Object.entries({ commit, ...facts }).map(([name, value]) => `${name} ${value}`);
-  process.stdout.write(`\n${shown.join(", ")}\nresult ${sealed.hash}\n`);
-  if (smoke) process.stdout.write("smoke size: the figures mean nothing\n");
-  for (const problem of problems) process.stdout.write(`INVALID: ${problem}\n`);
-  if (!sealed.valid) process.exitCode = exitInvalid;
+function knownScenario(name: string): Scenario | undefined {
+  const scenario = scenarios.find((one) => one.name === name);
+  if (scenario !== undefined) return scenario;
+  process.stderr.write(`there is no scenario ${name}; there are:\n`);
+  listScenarios();
+  process.exitCode = exitUsage;
+  return undefined;
 }
 
-/** What a run was too short or too disturbed for is not judged by it. */
-function judged(goal: Goal, smoke: boolean, problems: readonly string[]): Goal {
-  if (smoke) return unjudged(goal, "smoke size");
-  return problems.length > 0 ? unjudged(goal, "the result is not valid") : goal;
+async function measure(name: string | undefined, options: RunOptions): Promise<void> {
+  if (name === undefined) {
+    listScenarios();
+    return;
+  }
+  const scenario = knownScenario(name);
+  if (scenario === undefined) return;
+  if (!(await runScenario(scenario, options))) process.exitCode = exitInvalid;
+}
+
+async function measureTrees(a: string, b: string, options: CompareOptions): Promise<void> {
+  if (knownScenario(options.scenario) === undefined) return;
+  try {
+    if ((await compare([a, b], options)) === "worse") process.exitCode = exitWorse;
+  } catch (error) {
+    if (!(error instanceof FailureError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = exitUsage;
+  }
 }
 
 function wholeNumber(text: string): number {
@@ -104,29 +78,46 @@ function wholeNumber(text: string): number {
   throw new InvalidArgumentError("It must be a whole number from 1 to 999.");
 }
 
-async function main(): Promise<void> {
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
-  await new Command("bench")
+/** Looked at before anything is measured: minutes later it would be too late. */
+function newFile(text: string): string {
+  const isFolder = existsSync(text) && statSync(text).isDirectory();
+  if (text === "" || isFolder) throw new InvalidArgumentError("It must be the name of a file.");
+  if (existsSync(dirname(text))) return text;
+  throw new InvalidArgumentError(`There is no folder ${dirname(text)}: make it first.`);
+}
+
+/** What was started ends with this process: by its reapers, or when it exits. */
+function stopOn(signal: "SIGINT" | "SIGTERM"): void {
+  process.once(signal, () => {
+    process.stderr.write(`stopped by ${signal}: nothing was written\n`);
+    process.exit(128 + constants.signals[signal]);
+  });
+}
+
+function newCommand(): Command {
+  const bench = new Command("bench")
     .description("Measures. Without a scenario: lists what there is.")
+    .enablePositionalOptions()
+    .exitOverride(({ exitCode }: CommanderError) => process.exit(exitCode === 0 ? 0 : exitUsage))
     .argument("[scenario]", "what to measure")
     .option("--smoke", "a short run that only shows that it works")
     .option("--rounds <n>", "how often each candidate is measured, in turn", wholeNumber)
-    .option("--json <file>", "write the result there, with its environment")
-    .action(async (name: string | undefined, options: Options) => {
-      if (name === undefined) {
-        listScenarios();
-        return;
-      }
-      const scenario = scenarios.find((one) => one.name === name);
-      if (scenario !== undefined) {
-        await runScenario(scenario, options);
-        return;
-      }
-      process.stderr.write(`there is no scenario ${name}\n`);
-      listScenarios();
-      process.exitCode = exitUsage;
-    })
-    .parseAsync();
+    .option("--json <file>", "write the result there, with its environment", newFile)
+    .option("--html <file>", "write it there as a page for a browser, with charts", newFile)
+    .action(measure);
+  bench
+    .command("compare")
+    .description("Does B do worse than A? Runs both in turn, A B B A …; exit code 1: it does.")
+    .argument("<A>", "a git revision; . is the working tree")
+    .argument("<B>", "a git revision; . is the working tree")
+    .option("--scenario <name>", "what to compare them by", "throughput")
+    .option("--smoke", "a short run that only shows that it works")
+    .option("--rounds <n>", "how often each is measured (default: 9)", wholeNumber)
+    .option("--json <file>", "write the comparison there, with its environment", newFile)
+    .action(measureTrees);
+  return bench;
 }
 
-await main();
+stopOn("SIGINT");
+stopOn("SIGTERM");
+await newCommand().parseAsync();

@@ -137,6 +137,31 @@ export function parseReport(text: string): Outcome<Report> {
   return ok(parsed);
 }
 
+const comparable = Compile(
+  Type.Object({
+    valid: Type.Boolean(),
+    problems: Type.Array(Type.String()),
+    samples: Type.Array(sample),
+  }),
+);
+
+/**
+ * Reads only what trees are compared by: a report of another tree may have another shape
+ * otherwise. Fails with REPORT_INVALID (terminal) where samples are not there.
+ */
+export function parseSamples(
+  text: string,
+): Outcome<Pick<Report, "valid" | "problems" | "samples">> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    return failed("REPORT_INVALID", "it is no JSON");
+  }
+  if (comparable.Check(parsed)) return ok(parsed);
+  return failed("REPORT_INVALID", "it has no samples to compare: the tree is older than they are");
+}
+
 function hashOf(made: object): string {
   return createHash("sha256").update(JSON.stringify(made)).digest("hex").slice(0, hashDigits);
 }
