@@ -7,6 +7,8 @@ import packageJson from "../../package.json" with { type: "json" };
 import { dropLetter, listLetters, retryLetters, showLetter } from "./dead-letters.ts";
 import { demo } from "./demo.ts";
 import { exchange } from "./exchange.ts";
+import { load } from "./load.ts";
+import { withLoadSettings, type LoadSettings } from "./load-settings.ts";
 import { migrate } from "./migrate.ts";
 import { rebuildCommand } from "./rebuild.ts";
 import { wholeNumber, withSettings, type SettingName, type Settings } from "./settings.ts";
@@ -74,6 +76,11 @@ function program(): Command {
       .description("whole clusters in virtual time, with all that goes wrong"),
     ["seeds", "from", "workload", "exhaustive", "worlds"],
   ).action((settings: Settings) => simulate(settings));
+  withLoadSettings(
+    root.command("load").description("sends requests to any application, and measures it"),
+  )
+    .argument("<url>", "http://HOST:PORT/PATH")
+    .action((target: string, settings: LoadSettings) => load(target, settings));
   addDatabaseCommands(root);
   return root;
 }

@@ -64,7 +64,8 @@ export function wholeNumber(least: number, most: number): (text: string) => numb
 
 const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
-function duration(text: string): number {
+/** Milliseconds. */
+export function duration(text: string): number {
   const [, number, unit] = /^(\d{1,9})(ms|s|m|h)$/.exec(text) ?? [];
   const value = Number(number) * (unitsMs[unit ?? ""] ?? Number.NaN);
   if (value > 0) return value;

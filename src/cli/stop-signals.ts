@@ -8,15 +8,19 @@ import type { Clock } from "../base/clock.ts";
 const sameSignalMs = 1000;
 const exitInterrupted = 130;
 
-/** Calls `stop` at the first signal; at another, a second later, the process ends. */
-export function onStopSignal(clock: Clock, stop: () => void): void {
+/** Calls `stop` at the first signal; at another, a second later, the process says so and ends. */
+export function onStopSignal(
+  clock: Clock,
+  stop: () => void,
+  lastWords = "stopped without draining; nothing acknowledged is lost",
+): void {
   let firstMs: number | null = null;
   const signalled = () => {
     if (firstMs === null) {
       firstMs = clock.monotonicMs();
       stop();
     } else if (clock.monotonicMs() - firstMs > sameSignalMs) {
-      process.stderr.write("\nstopped without draining; nothing acknowledged is lost\n");
+      process.stderr.write(`\n${lastWords}\n`);
       process.exit(exitInterrupted);
     }
   };

@@ -23,6 +23,7 @@ test.for([
   ["exchange"],
   ["rebuild"],
   ["simulate"],
+  ["load"],
   ["migrate"],
   ["dead-letters"],
 ])("the help of %s is the one that is written down", async ([command = ""]) => {
