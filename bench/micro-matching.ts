@@ -31,7 +31,9 @@ export function matchingName(matching: string, campaigns: number): string {
 }
 
 export function matchingGroup(sizes: MatchingSizes): MicroGroup {
-  const made = [sizes.few, sizes.many].map(makeIndex);
+  // What a process makes first is dearer to read, by a fifth: never those that look good by it.
+  const many = makeIndex(sizes.many);
+  const made = [makeIndex(sizes.few), many];
   const operations = [
     readRequests(),
     ...made.flatMap((index) => [matchFitting(index), matchNone(index)]),
