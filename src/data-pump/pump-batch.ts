@@ -38,8 +38,10 @@ export interface BatchOptions {
   readonly size: BatchSize;
 }
 
-function isFinal({ record }: ChainedRecord): boolean {
-  return record.body.type === "release" && record.body.final === true;
+/** The last word of this owner. That of one before it is none: it has been claimed since. */
+function isLastWord({ record }: ChainedRecord, { source }: PumpedPartition): boolean {
+  const { body, epoch } = record;
+  return body.type === "release" && body.final === true && epoch === source.epoch;
 }
 
 class Former {
@@ -79,7 +81,7 @@ class Former {
     }
     if (last === null) return;
     const { record, checksum: chain } = last;
-    const complete = isFinal(last);
+    const complete = isLastWord(last, partition);
     this.parts.push({ partition, before, seq: record.position, chain, complete });
   }
 

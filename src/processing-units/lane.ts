@@ -27,6 +27,7 @@ import type { Entry, Space } from "./application.ts";
 import { CommandSender, type SentCommand } from "./command-sender.ts";
 import type { Acknowledgement, SubmitOptions } from "./edge-context.ts";
 import { GoneSenders } from "./gone-senders.ts";
+import { LaneLeave } from "./lane-leave.ts";
 import type { LaneOptions } from "./lane-options.ts";
 import { Ownership } from "./ownership.ts";
 import { databaseOf } from "./partition-database.ts";
@@ -51,13 +52,8 @@ export class Lane {
   readonly #goneSenders = new GoneSenders();
   #forgetting: TimerHandle | null = null;
   #links: PeerLinks | null = null;
+  readonly #leave: LaneLeave;
   #draining = false;
-  /** No other unit takes over, and all was written: what it releases is final. */
-  #isLast = false;
-  /** Partitions that were released for good: the database is still to be told. */
-  readonly #finished: number[] = [];
-  /** Called whenever a partition has come to rest or is gone. */
-  #onRest: () => void = () => undefined;
 
   constructor(options: LaneOptions) {
     this.#options = options;
@@ -88,7 +84,16 @@ export class Lane {
     this.#owners.onChange = (partition) => {
       this.#giveWay(partition, this.#owners.epochOf(partition));
       this.#sender.ownerChanged(partition);
+      this.#leave.changed();
     };
+    this.#leave = new LaneLeave({
+      ...options,
+      partitions: this.#partitions,
+      isWaitedFor: () => this.#ownership.isWaitedFor,
+      decideSoon: () => {
+        this.#ownership.decideSoon();
+      },
+    });
     this.#ownership = this.#newOwnership();
   }
 
@@ -205,6 +210,7 @@ export class Lane {
   /** The pump's word that the records of a partition up to `position` are in the database. */
   written(number: number, position: number): void {
     this.#partitions.get(number)?.written(position);
+    this.#leave.changed();
   }
 
   /** The pump's word that a change is in the database as a dead letter only. */
@@ -226,26 +232,14 @@ export class Lane {
   }
 
   /**
-   * Gives all partitions away and leaves, after `drain`. Where nobody is left to take them, all
-   * that is journaled is written to the database first, and then that this was the last of it.
-   * True when it is written.
+   * Gives all partitions away and leaves, after `drain` (O4). True when all that is journaled is
+   * written to the database.
    */
   async close(): Promise<boolean> {
-    const { pump } = this.#options;
-    let written = pump === null || pump.backlogRecords === 0;
-    const hasHeirs = this.#ownership.hasHeirs;
-    if (!hasHeirs) {
-      // What was answered before it was journaled (`x-ack: memory`, a deadline) is not in flight.
-      await this.#rest(({ log }) => log.unsettled === 0);
-      written = pump === null || (await pump.drain(limits.drainPumpMsMax));
-    }
-    this.#isLast = !hasHeirs && written && pump !== null;
     this.#ownership.leave();
-    await this.#rest(({ phase }) => phase !== "serving" && phase !== "leaving");
-    if (this.#finished.length > 0) await pump?.drain(limits.drainFinalMsMax);
-    for (const number of this.#finished) pump?.detach(number);
+    const written = await this.#leave.over();
     for (const partition of [...this.#partitions.values()]) {
-      pump?.detach(partition.number);
+      this.#options.pump?.detach(partition.number);
       partition.close(failure("SHUTTING_DOWN", "this processing unit is stopping"));
     }
     this.#forgetting?.cancel();
@@ -261,20 +255,6 @@ export class Lane {
     for (const partition of this.#partitions.values()) {
       partition.forgetSenders((sender) => this.#goneSenders.isGone(sender, nowMs));
     }
-  }
-
-  /** Resolves when every partition is `atRest`, or after the longest wait for answers. */
-  async #rest(atRest: (partition: Partition) => boolean): Promise<void> {
-    const isOver = () => [...this.#partitions.values()].every(atRest);
-    if (isOver()) return;
-    const over = new Promise<void>((resolve) => {
-      this.#onRest = () => {
-        if (isOver()) resolve();
-      };
-    });
-    const { timers } = this.#options;
-    await withDeadline(timers, limits.drainAnswersMsMax, over, () => undefined);
-    this.#onRest = () => undefined;
   }
 
   #refusal(ack: Acknowledgement): Outcome<never> | null {
@@ -376,8 +356,8 @@ export class Lane {
         claim: (partition) => {
           this.#claim(partition);
         },
-        handOver: (partition) => {
-          this.#partitions.get(partition)?.leave(this.#isLast);
+        handOver: (partition, to) => {
+          this.#leave.handOver(partition, to);
         },
         overtaken: (slot, partition, epoch) => {
           this.#messenger.tell(slot, { kind: "overtaken", partition, epoch });
@@ -462,39 +442,30 @@ export class Lane {
     this.#counts.appends++;
     this.#counts.journaledBytes += bytes;
     this.#options.pump?.durable(partition.number, record, bytes);
-    this.#onRest();
+    this.#leave.changed();
   }
 
   #released(partition: Partition): void {
     const { number, epoch, journaled } = partition;
-    if (this.#isLast) {
-      this.#finished.push(number);
-      this.#partitions.delete(number);
-    } else {
-      this.#drop(partition);
-    }
+    const to = this.#leave.released(number);
+    this.#partitions.delete(number);
+    if (to !== "for good") this.#options.pump?.detach(number);
     this.#messenger.announce({ kind: "released", partition: number, epoch });
-    this.#ownership.gaveAway({ partition: number, epoch, acknowledged: journaled });
+    this.#ownership.gaveAway({ partition: number, epoch, acknowledged: journaled }, to === "heir");
     this.#options.listener.released(number, epoch);
-    this.#onRest();
+    this.#leave.changed();
   }
 
   #stopped(partition: Partition, reason: Failure): void {
     const { pump, listener } = this.#options;
     const { number, phase } = partition;
+    pump?.detach(number);
     if (phase === "gone") {
-      this.#drop(partition);
+      this.#partitions.delete(number);
       this.#owners.released(number, partition.epoch);
       this.#ownership.doubt(number); // whoever has it says so in a moment
-    } else {
-      pump?.detach(number);
     }
     listener.stopped(number, reason, phase === "halted");
-    this.#onRest();
-  }
-
-  #drop(partition: Partition): void {
-    this.#options.pump?.detach(partition.number);
-    this.#partitions.delete(partition.number);
+    this.#leave.changed();
   }
 }

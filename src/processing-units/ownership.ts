@@ -20,6 +20,7 @@ import type { ByteMap } from "../grid/store.ts";
 import { assign, joinDelayMs } from "../messaging-grid/assignment.ts";
 import type { OwnerTable } from "../messaging-grid/owner-table.ts";
 import type { PeerLinks } from "../messaging-grid/peer-links.ts";
+import { GivenPartitions } from "./given-partitions.ts";
 import { databaseMisfit, joinsBefore } from "./lane-admission.ts";
 import { LivingLanes } from "./living-lanes.ts";
 
@@ -49,7 +50,7 @@ export interface OwnershipEvents {
   /** What it has at the moment; epoch 0: being claimed. */
   held(): readonly OwnedPartition[];
   claim(partition: number): void;
-  /** `to`: the slot that it should go to; null: this lane is leaving. */
+  /** `to`: the slot that it should go to; null: this lane is leaving, and there is nobody. */
   handOver(partition: number, to: number | null): void;
   /** The lane in that slot has a partition that was claimed behind its back, under `epoch`. */
   overtaken(slot: number, partition: number, epoch: number): void;
@@ -96,8 +97,7 @@ export class Ownership {
   readonly #doubts = new Map<number, number>();
   /** The newest epoch under which each partition was released. */
   readonly #released = new Map<number, number>();
-  /** Released to somebody who does not serve yet, and until when that is waited for. */
-  readonly #moving = new Map<number, number>();
+  readonly #given: GivenPartitions;
   #timer: TimerHandle | null = null;
   #decideSoon = false;
   /** A heartbeat is wanted before its time. */
@@ -109,6 +109,7 @@ export class Ownership {
     const { map, timers, clock } = options;
     this.#living = new LivingLanes(clock);
     this.#slot = new RosterSlot({ map, timers, clock });
+    this.#given = new GivenPartitions(options.owners);
   }
 
   /** This lane's slot, once it has one: its number among all lanes of the grid. */
@@ -165,7 +166,7 @@ export class Ownership {
 
   /** A lane says that it serves a partition: known before its card says so. */
   heardServing(slot: number, partition: number, epoch: number): void {
-    if (this.#moving.delete(partition)) this.decideSoon();
+    if (this.#given.served(partition)) this.decideSoon();
     if (this.#options.owners.learn(partition, slot, epoch)) this.#doubt(partition);
   }
 
@@ -178,11 +179,16 @@ export class Ownership {
     this.#beatSoon(); // whoever released it may have said why in its card
   }
 
-  /** This lane released a partition: until somebody serves it, its card is what vouches for it. */
-  gaveAway(owned: OwnedPartition): void {
+  /**
+   * This lane released a partition, to an heir or to nobody: until somebody serves it, its card is
+   * what vouches for it.
+   */
+  gaveAway(owned: OwnedPartition, toHeir: boolean): void {
+    const { partition, epoch } = owned;
     this.#witnessed = [...this.#witnessed, owned];
-    this.#moving.set(owned.partition, this.#options.clock.monotonicMs() + limits.handOverMsMax);
-    this.heardReleased(owned.partition, owned.epoch);
+    if (toHeir) this.#given.give(partition, epoch, this.#options.clock.monotonicMs());
+    else this.#given.drop(partition);
+    this.heardReleased(partition, epoch);
   }
 
   /** A partition was lost to somebody whose card does not say so yet. */
@@ -200,7 +206,7 @@ export class Ownership {
     });
   }
 
-  /** From here on it claims nothing, and gives everything away. */
+  /** From here on it gives everything away, and claims only what it gave to lanes that leave. */
   leave(): void {
     this.#state = "leaving";
     this.#beatSoon(); // heirs must see that it leaves before anything is released
@@ -211,9 +217,9 @@ export class Ownership {
     return this.#state === "ready";
   }
 
-  /** True where a lane of another unit can take what this one has: this unit's lanes all leave. */
-  get hasHeirs(): boolean {
-    return this.#members().some(({ card }) => card.unit !== this.#options.lane.unit);
+  /** True while nobody serves something that this lane gave away (O4). */
+  get isWaitedFor(): boolean {
+    return this.#given.unserved.size > 0;
   }
 
   /** Partitions that no lane has that lives. */
@@ -414,9 +420,12 @@ export class Ownership {
       })),
     );
     this.#giveAway(assigned, members);
-    if (this.#state !== "ready" || !this.#living.clockIsRight) return;
+    if (this.#state === "joining" || !this.#living.clockIsRight) return;
+    // Whom it was given to leaves as well, and has not claimed it: it comes back.
+    const back = this.#state === "leaving" && members.length === 0 ? this.#given.unserved : null;
     for (const [partition, slot] of assigned.entries()) {
-      if (slot !== this.#number || holders.has(partition) || this.#isDoubtful(partition)) continue;
+      const isOurs = slot === this.#number || back?.has(partition) === true;
+      if (!isOurs || holders.has(partition) || this.#isDoubtful(partition)) continue;
       events.claim(partition);
     }
   }
@@ -438,29 +447,23 @@ export class Ownership {
   }
 
   #giveAway(assigned: readonly (number | null)[], members: readonly RosterEntry[]): void {
-    const { events } = this.#options;
+    const { events, clock } = this.#options;
     // Few at a time: a partition stands still for as long as its next owner loads, and no longer.
-    let room = limits.handOversMax - events.leaving() - this.#movingCount();
+    const moving = this.#given.movingCount(clock.monotonicMs());
+    let room = limits.handOversMax - events.leaving() - moving;
     for (const { partition, epoch } of events.held()) {
       const to = assigned[partition] ?? null;
-      if (room <= 0) return;
       if (epoch === 0 || to === this.#number) continue;
-      if (to !== null) {
-        const heir = members.find(({ slot }) => slot === to);
-        const isThere = heir?.card.state === "ready" && this.#links?.state(to).open === true;
-        if (!isThere) continue;
-      } else if (this.#state !== "leaving") continue;
+      if (to === null) {
+        if (this.#state === "leaving") events.handOver(partition, null);
+        continue; // nobody has to load it
+      }
+      const heir = members.find(({ slot }) => slot === to);
+      const isThere = heir?.card.state === "ready" && this.#links?.state(to).open === true;
+      if (!isThere || room <= 0) continue;
       room--;
       events.handOver(partition, to);
     }
-  }
-
-  #movingCount(): number {
-    const nowMs = this.#options.clock.monotonicMs();
-    for (const [partition, untilMs] of this.#moving) {
-      if (nowMs >= untilMs) this.#moving.delete(partition);
-    }
-    return this.#moving.size;
   }
 
   #doubt(partition: number): void {

@@ -11,7 +11,7 @@ import type { Failure, FailureCode } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import { partitionOf } from "../base/murmur3.ts";
 import type { GridIdentity } from "../grid/grid-directory.ts";
-import type { Value } from "../grid/log-record.ts";
+import { entriesOf, type Value } from "../grid/log-record.ts";
 import type { ChainedRecord } from "../grid/partition-log.ts";
 import type { CommandOrigin } from "../messaging-grid/frames.ts";
 import { tablesOf } from "../processing-units/load-application.ts";
@@ -116,6 +116,11 @@ export class ClusterOracle {
 
   acknowledged(partition: number, record: ChainedRecord): void {
     this.#log(partition).acknowledged(record);
+    const row = this.#server.row(partition);
+    const { position, body } = record.record;
+    if (row?.complete !== true || position <= row.seq || entriesOf(body).length === 0) return;
+    const what = `record ${String(position)} is acknowledged, and the database says`;
+    this.violate(partition, `${what} that nothing follows ${String(row.seq)}`); // P12
   }
 
   /** What a lane has in memory as it begins to serve: what the log folds to, and nothing else. */
@@ -221,6 +226,15 @@ export class ClusterOracle {
       rows: (table) => this.#server.table(table),
     };
     for (const problem of this.#workload.problems(view)) this.violate(null, problem);
+  }
+
+  /** O4: all lanes left, and nothing failed meanwhile: the database says that it has everything. */
+  auditStopped(): void {
+    this.#tables.audit();
+    for (const [partition] of this.logs.entries()) {
+      const isComplete = this.#server.row(partition)?.complete === true;
+      if (!isComplete) this.violate(partition, "was stopped in order, and is not complete");
+    }
   }
 
   /** Keys with dead letters in the database. */

@@ -18,6 +18,7 @@ const rarePaths = [
   "partition halted: its owners died",
   "slot lost",
   "lane left",
+  "all lanes left",
   "lane paused beyond suspicion",
   "primary lost",
   "database crashed",

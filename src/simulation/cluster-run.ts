@@ -161,7 +161,10 @@ class ClusterRun {
     if (world.oracle.isHalted) {
       clients.abandon();
       world.oracle.audit("at the end");
-    } else world.oracle.auditEnd();
+    } else {
+      world.oracle.auditEnd();
+      await this.#stopAll(world, seats, random.fork("stop"));
+    }
   }
 
   async #createGrid(): Promise<GridIdentity> {
@@ -279,6 +282,26 @@ class ClusterRun {
         return world.database.server.row(partition)?.seq === log.tail;
       });
     await waitFor("the database is behind", isWritten);
+  }
+
+  /** O4: all lanes stop at about the same moment, and what they leave is complete. */
+  async #stopAll(world: ClusterWorld, seats: ClusterSeats, random: Random): Promise<void> {
+    if (world.oracle.isBroken) return;
+    seats.close();
+    this.#diary.note(null, () => "--- all lanes leave");
+    const withinMs = random.pick([0, 10, 300, 2000]);
+    for (const lane of seats.living) {
+      this.#parts.time.after(random.fraction() * withinMs, () => {
+        lane.leave().catch((error: unknown) => {
+          world.oracle.violate(null, `a lane failed to leave: ${String(error)}`);
+        });
+      });
+    }
+    await this.#until(convergenceMs, () => seats.living.length === 0);
+    if (this.#isOver) return;
+    if (seats.living.length > 0) world.oracle.violate(null, "a minute later not all have left");
+    world.oracle.auditStopped();
+    this.#probes.reached("all lanes left");
   }
 }
 

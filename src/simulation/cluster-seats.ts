@@ -18,6 +18,7 @@ export class ClusterSeats {
   #unitsStarted = 0;
   /** An address that somebody may still have is not given to another. */
   #moves = 0;
+  #isClosed = false;
   /** Told each life that ended, and where it sat; null: another sits there already. */
   onOver: (lane: ClusterLane, seat: number | null) => void = () => undefined;
 
@@ -47,9 +48,14 @@ export class ClusterSeats {
     return this.living.filter(({ isThere }) => isThere);
   }
 
+  /** Nobody sits down any more. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
   /** As a unit that starts anew, or as the thread that replaces a dead one of the same unit. */
   start(seat: number, follows: ClusterLane | null): void {
-    if ((this.#lanes[seat] ?? null) !== null) return;
+    if (this.#isClosed || (this.#lanes[seat] ?? null) !== null) return;
     if (follows === null || follows.slot < 0) {
       this.#units[seat] = `unit-${String(++this.#unitsStarted)}`;
     }

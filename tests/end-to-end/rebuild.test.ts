@@ -52,9 +52,9 @@ async function trade(url: string, ledgerPath: string, seed: number): Promise<voi
   await exchange.finish();
 }
 
-async function stop(unit: TestProcess, ledgerPath: string): Promise<void> {
-  unit.signal("SIGTERM");
-  expect(await unit.ended).toEqual({ code: 0, signal: null });
+async function stop(ledgerPath: string, ...units: readonly TestProcess[]): Promise<void> {
+  for (const unit of units) unit.signal("SIGTERM");
+  for (const unit of units) expect(await unit.ended).toEqual({ code: 0, signal: null });
   expect(await bookProblems(sql, await readBooks(ledgerPath))).toEqual([]);
 }
 
@@ -81,7 +81,7 @@ test("G1: a lost grid goes on from its database: by itself after a clean stop, e
   const memory = ["--store", "memory:", "--rebuild", "after-clean-stop"];
   const [first, firstUrl] = await serving(...memory, "--partitions", "8");
   await trade(firstUrl, join(folder, "one.jsonl"), 1);
-  await stop(first, join(folder, "one.jsonl"));
+  await stop(join(folder, "one.jsonl"), first);
   const stopped = await money();
 
   // Everything is gone but the database, which says that nothing follows.
@@ -116,9 +116,15 @@ test("G1: a lost grid goes on from its database: by itself after a clean stop, e
   const moved = await money();
   expect(moved).toMatchObject({ spent: killed.spent, held: 0, most: budgetMicros, purses: 5 });
   expect(moved.written_off).toBe(killed.written_off + killed.held);
+  const [beside] = await serving("--store", `lmdb:${join(folder, "grid")}`);
+  const [another] = await serving("--store", `lmdb:${join(folder, "grid")}`);
   await trade(fourthUrl, join(folder, "three.jsonl"), 3);
-  await stop(fourth, join(folder, "three.jsonl"));
+  // All at once: whatever they leave to one another, nothing is left in the end (O4).
+  await stop(join(folder, "three.jsonl"), fourth, beside, another);
   const last = await money();
+  const quiet = startOrrery(["rebuild", ...flags], { env });
+  expect(await quiet.ended).toEqual({ code: 0, signal: null });
+  expect(quiet.stdout).toMatch(/\nall partitions were stopped in order: complete\n/);
   expect(last.most).toBe(budgetMicros);
 
   // The other way round: the database went back to where nothing was, and the log is trimmed.
@@ -129,6 +135,6 @@ test("G1: a lost grid goes on from its database: by itself after a clean stop, e
   expect(rows.stdout).toMatch(/\nwritten from the grid: \d+ entries of 5 partitions\n/);
   expect(await money()).toEqual(last);
   const [fifth] = await serving("--store", `lmdb:${join(folder, "grid")}`);
-  await stop(fifth, join(folder, "three.jsonl"));
+  await stop(join(folder, "three.jsonl"), fifth);
   expect(fifth.stdout).toMatch(/\nstopped; all is written\n$/);
 }, 180_000);
