@@ -179,7 +179,7 @@ export const limits = {
   backlogLaneRecordsMax: 4_000_000,
   backlogLaneBytesMax: 1024 * 1024 * 1024,
   /** Rows that a rebuild reads, and has under way to the grid, at once. */
-  readerRows: 4000,
+  readerRows: 1000,
   /** An owner with nothing to pump looks at its progress row this often. */
   pumpIdleCheckMs: 3000,
 

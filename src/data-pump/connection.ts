@@ -96,6 +96,11 @@ export class PostgresConnection {
     return [...(await this.#sql.unsafe<AnswerRow[]>(text, [...parameters], { prepare: true }))];
   }
 
+  /** Runs one statement without parameters; each row as the list of its columns. */
+  async lists(text: string): Promise<Cell[][]> {
+    return [...(await this.#sql.unsafe<AnswerRow[]>(text, [], { prepare: true }).values())];
+  }
+
   /**
    * Runs a text without parameters, never prepared; how PostgreSQL calls what it did: "COMMIT", or
    * "ROLLBACK" where a statement before had failed.

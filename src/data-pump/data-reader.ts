@@ -12,7 +12,7 @@ import { limits } from "../base/limits.ts";
 import type { Timers } from "../base/timers.ts";
 import type { Change, Value } from "../grid/log-record.ts";
 import type { RebuildSink } from "../grid/rebuild-ports.ts";
-import type { AnswerRow, PostgresConnection } from "./connection.ts";
+import type { Cell, PostgresConnection } from "./connection.ts";
 import type { Mender, RebuiltEntry } from "./mender.ts";
 import { rowEntry } from "./row-values.ts";
 import { quoteName, statementsFor, textColumns } from "./statements.ts";
@@ -94,11 +94,11 @@ export class DataReader {
     await connection.rows(
       `DECLARE reading NO SCROLL CURSOR FOR SELECT ${textColumns(space.table)} FROM ${from}`,
     );
-    let fetching = connection.rows(fetch);
+    let fetching = connection.lists(fetch);
     for (;;) {
       const rows = await fetching;
       if (rows.length === 0) break;
-      fetching = connection.rows(fetch);
+      fetching = connection.lists(fetch);
       const problem = this.#takeRows(space, rows) ?? (await this.#flush());
       if (problem === null) continue;
       await fetching;
@@ -108,11 +108,11 @@ export class DataReader {
     return null;
   }
 
-  #takeRows(space: ReaderSpace, rows: readonly AnswerRow[]): Failure | null {
+  #takeRows(space: ReaderSpace, rows: readonly Cell[][]): Failure | null {
     const letters = this.#letters.get(space.name);
     for (const row of rows) {
       // All columns are texts, in the order in which they were asked for.
-      const read = rowEntry(space.table, Object.values(row) as (string | null)[]);
+      const read = rowEntry(space.table, row as (string | null)[]);
       if (!read.ok) return read.failure;
       const [key, value] = read.value;
       if (letters?.has(key) !== true) this.#take({ space: space.name, key, value });

@@ -87,9 +87,9 @@ export function cellText(type: ColumnType, value: Value | undefined): string | n
 }
 
 function wholeValue(text: string): Value | undefined {
-  if (!/^-?\d+$/.test(text)) return undefined;
   const value = Number(text);
-  return Number.isSafeInteger(value) ? value : BigInt(text);
+  if (Number.isSafeInteger(value)) return value;
+  return /^-?\d+$/.test(text) ? BigInt(text) : undefined;
 }
 
 /** `2026-02-28 09:30:00.123+00`; what others wrote may have microseconds, or another year. */

@@ -313,14 +313,58 @@ export function entriesOf(body: RecordBody): readonly CommandEntry[] {
   return body.type === "changes" || body.type === "checkpoint" ? body.entries : [];
 }
 
+/** How msgpack begins an array. */
+function arrayHeader(length: number): Buffer {
+  if (length < 16) return Buffer.of(0x90 | length);
+  if (length < 2 ** 16) return Buffer.of(0xdc, length >> 8, length & 0xff);
+  const header = Buffer.of(0xdd, 0, 0, 0, 0);
+  header.writeUInt32BE(length, 1);
+  return header;
+}
+
+/**
+ * Encodes one checkpoint segment piece by piece: what was added is bytes, and no object any more,
+ * so that a segment that fills slowly is nothing for the garbage collector to copy.
+ */
+export class SegmentEncoder {
+  readonly #names: string[] = [];
+  readonly #pieces: Buffer[] = [];
+  #items = 0;
+  #bytes = 0;
+
+  /** Stored size of what was added, but for the names of its spaces. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  add(changes: readonly Change[]): void {
+    const flat = packChanges(this.#names, changes);
+    const piece = packr.pack(flat).subarray(arrayHeader(flat.length).length);
+    this.#pieces.push(piece);
+    this.#items += flat.length;
+    this.#bytes += piece.length;
+  }
+
+  /** The stored value: the names, and one entry as `packEntries` makes it, without a sender. */
+  stored(): Buffer {
+    const [two, one, six] = [0x92, 0x91, 0x96]; // headers of arrays
+    const nothing = 0xc0;
+    return Buffer.concat([
+      Buffer.of(formatByte, two),
+      packr.pack(this.#names),
+      Buffer.of(one, six, nothing, 0, 0, 0),
+      arrayHeader(this.#items),
+      ...this.#pieces,
+      Buffer.of(nothing),
+    ]);
+  }
+}
+
 /** The stored value of one checkpoint segment: its entries as changes. */
 export function encodeSegment(changes: readonly Change[]): Buffer {
-  const names: string[] = [];
-  const entry = { sender: null, number: 0, confirmed: 0, attempt: 0, changes, reply: null };
-  const entries = packEntries(names, [entry]);
-  const stored = packr.pack([names, entries], RESERVE_START_SPACE + 1);
-  stored[0] = formatByte;
-  return stored;
+  const segment = new SegmentEncoder();
+  segment.add(changes);
+  return segment.stored();
 }
 
 /** True where a stored segment has this version's format. */

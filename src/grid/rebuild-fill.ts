@@ -19,14 +19,13 @@ import {
   checksum,
   encodeHead,
   encodeRecord,
-  encodeSegment,
+  SegmentEncoder,
   type Change,
   type SegmentName,
 } from "./log-record.ts";
 import { writePatiently, type PatiencePorts } from "./patient-store.ts";
 import type { FencedRow, RebuildSink, WrittenPartition } from "./rebuild-ports.ts";
 import type { ByteMap, Store } from "./store.ts";
-import { changeBytes } from "./value-bytes.ts";
 
 /** What the genesis records of a rebuilt generation say, but for their partition. */
 export interface RebuiltGrid {
@@ -82,9 +81,11 @@ export function rebuiltValues(
   ];
 }
 
+/** So many changes are encoded at once: a segment grows beyond its size by no more than these. */
+const pieceChanges = 64;
+
 interface OpenSegment {
-  changes: Change[];
-  bytes: number;
+  encoder: SegmentEncoder;
   readonly names: SegmentName[];
 }
 
@@ -105,7 +106,7 @@ export class RebuildFill implements RebuildSink {
     const share = Math.floor(limits.rebuildBufferBytes / partitions);
     this.#segmentBytes = Math.min(limits.segmentBytes, share);
     this.#partitions = Array.from({ length: partitions }, () => {
-      return { changes: [], bytes: 0, names: [] };
+      return { encoder: new SegmentEncoder(), names: [] };
     });
   }
 
@@ -122,12 +123,15 @@ export class RebuildFill implements RebuildSink {
   async take(partition: number, changes: readonly Change[]): Promise<Outcome<null>> {
     const open = this.#partitions[partition];
     assert(open !== undefined, () => `partition ${String(partition)} is one of the new generation`);
-    for (const change of changes) {
-      assert(change.value !== null, "what is read is there");
-      this.#entries++;
-      open.changes.push(change);
-      open.bytes += changeBytes(change);
-      if (open.bytes < this.#segmentBytes) continue;
+    for (let from = 0; from < changes.length; from += pieceChanges) {
+      const piece = changes.slice(from, from + pieceChanges);
+      assert(
+        piece.every(({ value }) => value !== null),
+        "what is read is there",
+      );
+      open.encoder.add(piece);
+      this.#entries += piece.length;
+      if (open.encoder.bytes < this.#segmentBytes) continue;
       const written = await this.#flush(partition, open);
       if (!written.ok) return written;
     }
@@ -151,12 +155,11 @@ export class RebuildFill implements RebuildSink {
   }
 
   async #flush(partition: number, open: OpenSegment): Promise<Outcome<null>> {
-    if (open.changes.length === 0) return ok(null);
-    const value = encodeSegment(open.changes);
+    if (open.encoder.bytes === 0) return ok(null);
+    const value = open.encoder.stored();
     const { key, name } = rebuiltSegment(partition, open.names.length, value.length);
     // Other calls go on while this one waits: from here on they fill the next segment.
-    open.changes = [];
-    open.bytes = 0;
+    open.encoder = new SegmentEncoder();
     open.names.push(name);
     this.#bytes += value.length;
     return this.#write(key, value);

@@ -13,7 +13,7 @@ function valueBytes(value: Value): number {
     return bytes;
   }
   const parts = value as { readonly [name: string]: Value };
-  for (const name of Object.keys(parts)) {
+  for (const name in parts) {
     bytes += name.length + 1 + valueBytes(parts[name] ?? null);
   }
   return bytes;

@@ -13,6 +13,7 @@ import {
   encodeHead,
   encodeRecord,
   encodeSegment,
+  SegmentEncoder,
   formatByte,
   recordTypes,
   type Change,
@@ -177,6 +178,22 @@ test("a space's name stands once in a record, however many changes name it", () 
   const stored = encodeSegment(changes);
   expect(stored.indexOf(space)).toBe(stored.lastIndexOf(space));
   expect(stored.length).toBeLessThan(space.length + 50 * 6 + 20);
+});
+
+test("a segment that is encoded in pieces is the one that is encoded at once", () => {
+  fc.assert(
+    fc.property(fc.array(fc.array(change)), (pieces) => {
+      const segment = new SegmentEncoder();
+      for (const piece of pieces) segment.add(piece);
+      expect(segment.stored()).toEqual(encodeSegment(pieces.flat()));
+    }),
+  );
+  const many = Array.from({ length: 2 ** 15 }, (_, key) => {
+    return { space: "s", key: String(key), value: key };
+  });
+  const segment = new SegmentEncoder();
+  for (let from = 0; from < many.length; from += 1000) segment.add(many.slice(from, from + 1000));
+  expect(decodeSegment(segment.stored())).toEqual(many);
 });
 
 test("a sender's name stands once in a record, however many entries it has", () => {
