@@ -12,6 +12,7 @@ import { failover } from "./failover.ts";
 import { floor } from "./floor.ts";
 import { generator } from "./generator.ts";
 import { gridBytes } from "./grid-bytes.ts";
+import { latency } from "./latency.ts";
 import { micro } from "./micro.ts";
 import { ownership } from "./ownership.ts";
 import { reservations } from "./reservations.ts";
@@ -25,6 +26,7 @@ const scenarios: readonly Scenario[] = [
   floor,
   micro,
   throughput,
+  latency,
   reservations,
   ownership,
   gridBytes,

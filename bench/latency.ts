@@ -1,0 +1,190 @@
+// Scenario latency: how long a bid takes at 10, 50 and 80 % of what one lane can do.
+// Owns: the candidates, their capacity, the rates, one run at a rate. Does not own: the load
+// (src/load), saturation (throughput-window.ts), the summary (latency-report.ts).
+// The load is open: it goes on as planned whatever the answers do, from a process of its own.
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { spread } from "../src/base/spread.ts";
+import { unwrap } from "../src/base/failure.ts";
+import { startGenerator } from "../src/load/generator.ts";
+import { loadTotals, type LoadSecond, type LoadTotals } from "../src/load/load-result.ts";
+import { benchCampaigns, bidBody, noBidBody } from "./bid-bodies.ts";
+import { latencyReport, type LatencyRun } from "./latency-report.ts";
+import { probe } from "./machine.ts";
+import type { Scenario, ScenarioOptions, ScenarioResult } from "./scenario.ts";
+import {
+  measureCandidate,
+  withServer,
+  type Candidate,
+  type WindowSetting,
+} from "./throughput-window.ts";
+
+const candidates: readonly Candidate[] = [
+  { name: "bid, memory:", traffic: "bid", store: "memory", isProfiled: false },
+  { name: "bid, lmdb: synced", traffic: "bid", store: "lmdb", isProfiled: false },
+  { name: "90 % no bid, memory:", traffic: "mix", store: "memory", isProfiled: false },
+  { name: "90 % no bid, lmdb: synced", traffic: "mix", store: "lmdb", isProfiled: false },
+];
+const inSmoke = new Set(["bid, memory:", "90 % no bid, lmdb: synced"]);
+const shares = [0.1, 0.5, 0.8];
+
+const full = { capacityWindows: 3, warmUpMs: 2000, windowMs: 8000, bodies: 20_000, rateMax: 1e6 };
+// What a busy machine can do as well, and a slow one.
+const smoke = { capacityWindows: 1, warmUpMs: 0, windowMs: 500, bodies: 100, rateMax: 200 };
+const seed = 11;
+const mixBidEvery = 10;
+const connections = 256;
+/** Beyond the tmax of the requests: what is late is answered, as "no bid". */
+const deadlineMs = 5000;
+const belowUs = 1000;
+
+export const latency: Scenario = {
+  name: "latency",
+  summary: "response and service time of a bid at 10, 50 and 80 % of one lane's capacity",
+  takes: "about 14 minutes",
+  roundsDefault: 5,
+  run: measureLatency,
+};
+
+async function measureLatency(options: ScenarioOptions): Promise<ScenarioResult> {
+  const campaigns = join(options.folder, "campaigns.json");
+  writeFileSync(campaigns, JSON.stringify(benchCampaigns({ capped: false })));
+  const setting: WindowSetting = { options, campaigns, hazelcastUrl: null };
+  const chosen = candidates.filter(({ name }) => !options.smoke || inSmoke.has(name));
+  const capacities = await measureCapacities(chosen, setting);
+  const runs: LatencyRun[] = [];
+  for (let round = 0; round < options.rounds; round++) {
+    for (const [index, candidate] of chosen.entries()) {
+      const capacity = capacities[index] ?? 0;
+      runs.push(...(await measureRates(candidate, capacity, setting, round)));
+    }
+  }
+  return latencyReport({
+    rounds: options.rounds,
+    seed,
+    windowMs: sizeOf(options).windowMs,
+    capacities: chosen.map(({ name }, index) => ({ name, perSecond: capacities[index] ?? 0 })),
+    shares,
+    runs,
+  });
+}
+
+function sizeOf({ smoke: isSmoke }: ScenarioOptions): typeof full {
+  return isSmoke ? smoke : full;
+}
+
+/** Answers a second under saturation: the median of a few windows, in turn. */
+async function measureCapacities(
+  chosen: readonly Candidate[],
+  setting: WindowSetting,
+): Promise<number[]> {
+  const { options } = setting;
+  const found = chosen.map((): number[] => []);
+  for (let round = 0; round < sizeOf(options).capacityWindows; round++) {
+    for (const [index, candidate] of chosen.entries()) {
+      const { perSecond } = await measureCandidate(candidate, setting, round);
+      found[index]?.push(perSecond);
+      options.progress(`capacity, ${candidate.name}: ${perSecond.toFixed(0)}/s`);
+    }
+  }
+  return found.map((values) => spread(values).median);
+}
+
+/** All rates on one fresh server, the lowest first: none begins with the backlog of a higher one. */
+function measureRates(
+  candidate: Candidate,
+  capacity: number,
+  setting: WindowSetting,
+  round: number,
+): Promise<LatencyRun[]> {
+  const { options } = setting;
+  const profiles = mkdtempSync(join(options.folder, "profiles-"));
+  return withServer(candidate, { ...setting, profiles }, async ({ url }) => {
+    const runs: LatencyRun[] = [];
+    for (const share of shares) {
+      const ratePerSecond = Math.max(1, Math.round(capacity * share));
+      const given = { url, candidate, ratePerSecond: Math.min(ratePerSecond, rateMaxOf(options)) };
+      const before = probe();
+      const seconds = await loadAt(given, options);
+      const run: LatencyRun = {
+        candidate: candidate.name,
+        round,
+        share,
+        ratePerSecond: given.ratePerSecond,
+        totals: loadTotals(seconds),
+        serviceBelow1Ms: shareBelow(seconds),
+        wrong: wrongOutcomes(loadTotals(seconds), candidate),
+        probes: { before, after: probe() },
+      };
+      runs.push(run);
+      options.progress(
+        `round ${String(round + 1)}  ${candidate.name} at ${String(given.ratePerSecond)}/s: ` +
+          `p50 ${run.totals.response.p50.toFixed(2)}, p99 ${run.totals.response.p99.toFixed(2)} ms`,
+      );
+    }
+    return runs;
+  });
+}
+
+function rateMaxOf(options: ScenarioOptions): number {
+  return sizeOf(options).rateMax;
+}
+
+interface GivenLoad {
+  readonly url: string;
+  readonly candidate: Candidate;
+  readonly ratePerSecond: number;
+}
+
+/** The seconds that count: those behind the warm-up. */
+async function loadAt(given: GivenLoad, options: ScenarioOptions): Promise<LoadSecond[]> {
+  const { warmUpMs, windowMs, bodies } = sizeOf(options);
+  const isMix = given.candidate.traffic === "mix";
+  const started = await startGenerator(
+    {
+      url: `${given.url}/openrtb2/bid`,
+      method: "POST",
+      headers: ["content-type: application/json"],
+      bodies: Array.from({ length: bodies }, (_, number) =>
+        isMix && number % mixBidEvery !== 0 ? noBidBody(number) : bidBody(number),
+      ),
+      steps: [{ durationMs: warmUpMs + windowMs, ratePerSecond: given.ratePerSecond }],
+      spacing: "poisson",
+      seed,
+      connections,
+      inFlightMax: 8192,
+      deadlineMs,
+    },
+    {
+      log: (line) => {
+        options.progress(line);
+      },
+      onSecond: () => undefined,
+    },
+  );
+  const { seconds } = unwrap(await unwrap(started).finished);
+  return seconds.filter(({ endMs, durationMs }) => endMs - durationMs >= warmUpMs - 100);
+}
+
+function shareBelow(seconds: readonly LoadSecond[]): number {
+  let below = 0;
+  let all = 0;
+  for (const { service } of seconds) {
+    for (let at = 0; at < service.length; at += 2) {
+      const count = service[at + 1] ?? 0;
+      all += count;
+      if ((service[at] ?? 0) < belowUs) below += count;
+    }
+  }
+  return all === 0 ? 0 : below / all;
+}
+
+/** What must not be among the answers; a 204 to who gets a bid was late and is counted apart. */
+function wrongOutcomes({ outcomes, sent, finished }: LoadTotals, { traffic }: Candidate): string[] {
+  const wrong = Object.entries(outcomes).flatMap(([outcome, count]) =>
+    outcome === "200" || outcome === "204" ? [] : [`${String(count)} times ${outcome}`],
+  );
+  if (sent > 0 && (outcomes["200"] ?? 0) === 0) wrong.push("no bids");
+  if (traffic === "mix" && (outcomes["204"] ?? 0) < finished / 2) wrong.push("too many bids");
+  return wrong;
+}
