@@ -2,7 +2,9 @@
 // entries for long: they must not grow with time. A round is a minute.
 // Owns: the measurement and its words. Does not own: what checkpoints cost (ownership.ts).
 import { must } from "../src/base/assert.ts";
+import { spread } from "../src/base/spread.ts";
 import { systemTimers } from "../src/base/timers.ts";
+import { goalOfCount, unjudged } from "../src/report/verdict.ts";
 import { routes } from "./entries-application.ts";
 import { LocalLanes } from "./local-lanes.ts";
 import { textTable, type Scenario, type ScenarioOptions, type ScenarioResult } from "./scenario.ts";
@@ -11,6 +13,8 @@ const partitions = 8;
 const full = { minuteMs: 60_000, perSecond: 5000, entries: 10_000 };
 const smoke: typeof full = { minuteMs: 500, perSecond: 1000, entries: 500 };
 const sampleMs = 100;
+/** Fewer say nothing of growth. */
+const minutesMin = 20;
 
 export const gridBytes: Scenario = {
   name: "grid-bytes",
@@ -43,8 +47,46 @@ async function measureGridBytes(options: ScenarioOptions): Promise<ScenarioResul
     options.progress(`minute ${String(round + 1)}: ${most} MiB at most`);
   }
   await lanes.close();
-  const figures = { ...size, partitions, minutes };
-  return { problems: [], report: reportOf(minutes), figures, goals: [], samples: [], charts: [] };
+  return result(minutes, size);
+}
+
+/** The logs of a few minutes have not met a checkpoint yet. */
+const settlingShare = 0.2;
+/** The last quarter of the time may hold so much more than the quarter after settling. */
+const growthMost = 1.1;
+
+function result(minutes: readonly Minute[], size: typeof full): ScenarioResult {
+  const missing = minutes.filter(({ commands }) => {
+    return commands !== (size.minuteMs / 1000) * size.perSecond;
+  });
+  const most = minutes.map(({ mostMiB }) => mostMiB);
+  const settled = most.slice(Math.floor(most.length * settlingShare));
+  const quarter = Math.ceil(settled.length / 4);
+  const growth = spread(settled.slice(-quarter)).max / spread(settled.slice(0, quarter)).max;
+  const growthGoal = goalOfCount({
+    name: "bytes at most, the last quarter of an early one",
+    count: growth,
+    atMost: growthMost,
+  });
+  return {
+    problems: missing.length === 0 ? [] : ["a minute without all of its commands"],
+    report: reportOf(minutes),
+    figures: { ...size, partitions, growth, minutes },
+    goals: [minutes.length < minutesMin ? unjudged(growthGoal, "too few minutes") : growthGoal],
+    samples: [{ name: "grid bytes at most", unit: "MiB", better: "less", values: most }],
+    charts: [
+      {
+        title: "What logs and checkpoints take in the grid",
+        xLabel: "minute",
+        x: minutes.map((_, minute) => minute + 1),
+        yLabel: "MiB",
+        series: [
+          { name: "least", values: minutes.map(({ leastMiB }) => leastMiB) },
+          { name: "most", values: most },
+        ],
+      },
+    ],
+  };
 }
 
 /** One minute at a steady rate, all entries in turn. */

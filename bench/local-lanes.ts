@@ -5,7 +5,7 @@ import { systemClock } from "../src/base/clock.ts";
 import { failed, ok, unwrap } from "../src/base/failure.ts";
 import { newId } from "../src/base/ids.ts";
 import { systemRandom } from "../src/base/random.ts";
-import { systemTimers } from "../src/base/timers.ts";
+import { delay, systemTimers } from "../src/base/timers.ts";
 import { openGrid, type GridIdentity } from "../src/grid/grid-directory.ts";
 import type { Value } from "../src/grid/log-record.ts";
 import type { Store } from "../src/grid/store.ts";
@@ -26,6 +26,11 @@ export interface Moves {
   serving(name: string, partition: number): void;
   released(name: string, partition: number): void;
 }
+
+/** For who does not care when that is. */
+export const noMoves: Moves = { serving: () => undefined, released: () => undefined };
+
+const lookMs = 2;
 
 export class LocalLanes {
   readonly identity: GridIdentity;
@@ -51,6 +56,11 @@ export class LocalLanes {
       mayCreate,
     });
     return new LocalLanes(store, unwrap(opened), moves);
+  }
+
+  /** Resolves when a lane serves so many partitions. */
+  async serves(name: string, count: number): Promise<void> {
+    while (this.served(name).length !== count) await delay(systemTimers, lookMs);
   }
 
   /** A lane that joins; it gets its share when it and the others have seen one another. */

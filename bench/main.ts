@@ -8,7 +8,6 @@ import { dirname } from "node:path";
 import { Command, InvalidArgumentError, type CommanderError } from "commander";
 import { FailureError } from "../src/base/failure.ts";
 import { compare, type CompareOptions } from "./compare.ts";
-import { failover } from "./failover.ts";
 import { floor } from "./floor.ts";
 import { generator } from "./generator.ts";
 import { gridBytes } from "./grid-bytes.ts";
@@ -16,6 +15,7 @@ import { latency } from "./latency.ts";
 import { micro } from "./micro.ts";
 import { ownership } from "./ownership.ts";
 import { reservations } from "./reservations.ts";
+import { recovery } from "./recovery.ts";
 import { runScenario, type RunOptions } from "./run.ts";
 import type { Scenario } from "./scenario.ts";
 import { throughput } from "./throughput.ts";
@@ -30,7 +30,7 @@ const scenarios: readonly Scenario[] = [
   reservations,
   ownership,
   gridBytes,
-  failover,
+  recovery,
   writeBehind,
 ];
 

@@ -1,30 +1,32 @@
-// Scenario ownership: what it costs that partitions move, are checkpointed and are read with
-// certainty. One process, one thread: lanes, their callers and (with memory:) the store.
-// Owns: the measurements and their words. Does not own: what happens when processes die
-// (failover.ts).
+// Scenario ownership: what it costs that a large partition is taken over, that partitions are
+// checkpointed and read with certainty. One process, one thread: lanes, their callers, the store.
+// Owns: the measurements. Does not own: their words (ownership-report.ts), how long nobody serves
+// (recovery.ts).
 import { Session } from "node:inspector/promises";
-import { join } from "node:path";
 import { must } from "../src/base/assert.ts";
 import { Histogram, type Percentiles } from "../src/base/histogram.ts";
 import { delay, systemTimers } from "../src/base/timers.ts";
-import { spread } from "../src/base/spread.ts";
 import { routes } from "./entries-application.ts";
-import { LocalLanes, type Moves } from "./local-lanes.ts";
-import { textTable, type Scenario, type ScenarioOptions, type ScenarioResult } from "./scenario.ts";
+import { LocalLanes, noMoves } from "./local-lanes.ts";
+import {
+  ownershipResult,
+  type CheckpointShare,
+  type OwnershipFigures,
+  type Pauses,
+  type Reads,
+  type TakeOver,
+} from "./ownership-report.ts";
+import type { Scenario, ScenarioOptions, ScenarioResult } from "./scenario.ts";
 
 const partitions = 8;
 const route = routes(partitions);
 
 const full = {
-  handOvers: 10,
-  handOverEntries: 10_000,
   largeEntries: 1_000_000,
   windowMs: 3000,
   laneEntries: [0, 100_000, 1_000_000, 4_000_000],
 };
 const smoke: typeof full = {
-  handOvers: 2,
-  handOverEntries: 1000,
   largeEntries: 20_000,
   windowMs: 300,
   laneEntries: [0, 20_000],
@@ -33,110 +35,38 @@ type Size = typeof full;
 
 export const ownership: Scenario = {
   name: "ownership",
-  summary: "hand-over, take-over of a large partition, checkpoints, linearizable reads, pauses",
-  takes: "about 5 minutes",
-  roundsDefault: 3,
+  summary: "take-over of a large partition, checkpoints, linearizable reads, pauses",
+  takes: "about 7 minutes",
+  roundsDefault: 5,
   run: measureOwnership,
 };
 
-interface Figures {
-  readonly handOverPausesMs: Readonly<Record<string, number[]>>;
-  readonly takeOver: readonly TakeOver[];
-  readonly reads: readonly Reads[];
-  readonly checkpoints: readonly CheckpointShare[];
-  readonly pauses: readonly ({ readonly entries: number } & Percentiles)[];
-}
-
 async function measureOwnership(options: ScenarioOptions): Promise<ScenarioResult> {
   const size = options.smoke ? smoke : full;
-  const { folder, rounds } = options;
-  const progress = (line: string): void => {
-    options.progress(line);
-  };
-  const handOverPausesMs: Record<string, number[]> = {};
-  for (const store of ["memory:", `lmdb:${join(folder, "grid")}`]) {
-    progress(`hand-over, ${store}`);
-    handOverPausesMs[store.startsWith("lmdb") ? "lmdb:" : store] = await handOvers(store, size);
-  }
+  const { rounds } = options;
   const takeOver: TakeOver[] = [];
   const reads: Reads[] = [];
   const checkpoints: CheckpointShare[] = [];
   for (let round = 0; round < rounds; round++) {
-    progress(`round ${String(round + 1)}: take-over of ${String(size.largeEntries)} entries`);
+    const which = `round ${String(round + 1)} of ${String(rounds)}: `;
+    options.progress(`${which}take-over of ${String(size.largeEntries)} entries`);
     takeOver.push(await takeOverLarge(size));
-    progress("reads");
+    options.progress(`${which}reads`);
     reads.push(await readPrices(size));
-    progress("checkpoints under full load");
+    options.progress(`${which}checkpoints under full load`);
     checkpoints.push(await checkpointShare(size));
   }
-  const pauses: ({ entries: number } & Percentiles)[] = [];
+  const pauses: Pauses[] = [];
   for (const entries of size.laneEntries) {
-    progress(`pauses with ${String(entries)} entries in the lane`);
+    options.progress(`pauses with ${String(entries)} entries in the lane`);
     pauses.push({ entries, ...(await pausesWith(entries, size)) });
   }
-  const figures: Figures = { handOverPausesMs, takeOver, reads, checkpoints, pauses };
-  return { problems: [], report: reportOf(figures), figures, goals: [], samples: [], charts: [] };
-}
-
-const noMoves: Moves = { serving: () => undefined, released: () => undefined };
-
-/** Resolves when a lane serves so many partitions. */
-async function serves(lanes: LocalLanes, name: string, count: number): Promise<void> {
-  while (lanes.served(name).length !== count) await delay(systemTimers, 2);
-}
-
-// Hand-over: one caller asks one partition, one command after the other; the pause is the longest
-// time that an answer took around the move.
-
-async function handOvers(store: string, size: Size): Promise<number[]> {
-  const lanes = await LocalLanes.open(store, partitions, noMoves);
-  await lanes.join("a");
-  await serves(lanes, "a", partitions);
-  for (const each of route) await lanes.fill("a", each, size.handOverEntries);
-  await lanes.join("b");
-  await serves(lanes, "b", partitions / 2);
-  const pausesMs: number[] = [];
-  const names = ["a", "b"];
-  for (let move = 0; move < size.handOvers; move++) {
-    const [from, to] = move % 2 === 0 ? names : [...names].reverse();
-    pausesMs.push(await handOver(lanes, must(from, "a lane"), must(to, "a lane")));
-  }
-  await lanes.close();
-  return pausesMs;
-}
-
-/** One lane leaves; the worst of its partitions counts. */
-async function handOver(lanes: LocalLanes, from: string, to: string): Promise<number> {
-  const moving = lanes.served(from);
-  let isOver = false;
-  let worstMs = 0;
-  const callers = moving.map(async (partition) => {
-    for (let entry = 0; !isOver; entry = (entry + 1) % 1000) {
-      const startedMs = performance.now();
-      await lanes.ask(to, "touch", { route: must(route[partition], "a route"), entry });
-      worstMs = Math.max(worstMs, performance.now() - startedMs);
-    }
-  });
-  await delay(systemTimers, 50);
-  worstMs = 0;
-  await lanes.leave(from);
-  await serves(lanes, to, partitions);
-  await delay(systemTimers, 50);
-  isOver = true;
-  await Promise.all(callers);
-  await lanes.join(from);
-  await serves(lanes, from, partitions / 2);
-  return worstMs;
+  const { largeEntries } = size;
+  const figures: OwnershipFigures = { largeEntries, takeOver, reads, checkpoints, pauses };
+  return ownershipResult(figures);
 }
 
 // Take-over of one large partition, while the lane's others are asked at a steady rate.
-
-interface TakeOver {
-  /** From its release to being served. */
-  readonly loadMs: number;
-  readonly before: Percentiles;
-  readonly during: Percentiles;
-}
 
 const steadyPerSecond = 1000;
 
@@ -153,9 +83,9 @@ async function takeOverLarge(size: Size): Promise<TakeOver> {
     },
   });
   await lanes.join("a");
-  await serves(lanes, "a", partitions);
+  await lanes.serves("a", partitions);
   await lanes.join("b");
-  await serves(lanes, "b", partitions / 2);
+  await lanes.serves("b", partitions / 2);
   large = must(lanes.served("a")[0], "a partition");
   await lanes.fill("a", must(route[large], "a route"), size.largeEntries);
   const own = lanes.served("b");
@@ -209,18 +139,12 @@ async function steady(
 
 // Reads: as many as go, 64 under way; local ones, linearizable ones, and changes to compare with.
 
-interface Reads {
-  readonly localUs: number;
-  readonly linearizableUs: number;
-  readonly changeUs: number;
-}
-
 const underWay = 64;
 
 async function readPrices(size: Size): Promise<Reads> {
   const lanes = await LocalLanes.open("memory:", partitions, noMoves);
   await lanes.join("a");
-  await serves(lanes, "a", partitions);
+  await lanes.serves("a", partitions);
   for (const each of route) await lanes.fill("a", each, 1000);
   const costs = { localUs: 0, linearizableUs: 0, changeUs: 0 };
   const kinds = [
@@ -259,19 +183,12 @@ async function cpuOfOne(windowMs: number, call: (entry: number) => Promise<unkno
 // Checkpoints and trimming: their share of this thread's time under full load, as a profiler sees
 // it: samples in which one of their functions is on the stack.
 
-interface CheckpointShare {
-  readonly share: number;
-  readonly commandsPerSecond: number;
-  /** What logs and checkpoints took in the grid, at most. */
-  readonly gridBytesMost: number;
-}
-
 const entriesUnderLoad = 20_000;
 
 async function checkpointShare(size: Size): Promise<CheckpointShare> {
   const lanes = await LocalLanes.open("memory:", partitions, noMoves);
   await lanes.join("a");
-  await serves(lanes, "a", partitions);
+  await lanes.serves("a", partitions);
   for (const each of route) await lanes.fill("a", each, entriesUnderLoad);
   let gridBytesMost = 0;
   const watch = systemTimers.every(100, () => {
@@ -333,52 +250,10 @@ function shareOf({ nodes, samples = [] }: Profile, files: RegExp): number {
 async function pausesWith(entries: number, size: Size): Promise<Percentiles> {
   const lanes = await LocalLanes.open("memory:", partitions, noMoves);
   await lanes.join("a");
-  await serves(lanes, "a", partitions);
+  await lanes.serves("a", partitions);
   for (const each of route) await lanes.fill("a", each, Math.floor(entries / partitions));
   const all = lanes.served("a");
   const seen = await steady(lanes, "a", all, () => delay(systemTimers, 2 * size.windowMs));
   await lanes.close();
   return seen;
-}
-
-function reportOf({ handOverPausesMs, takeOver, reads, checkpoints, pauses }: Figures): string {
-  const ms = (value: number): string => value.toFixed(1);
-  const handOver = Object.entries(handOverPausesMs).map(([store, pausesMs]) => {
-    const { median, max } = spread(pausesMs);
-    return [`${store} (${String(pausesMs.length)} moves)`, ms(median), ms(max)];
-  });
-  const take = takeOver.map(({ loadMs, before, during }) => [
-    ms(loadMs),
-    ms(before.p99),
-    ms(during.p99),
-    (during.p99 / before.p99).toFixed(2),
-  ]);
-  const read = reads.map(({ localUs, linearizableUs, changeUs }) => [
-    localUs.toFixed(1),
-    linearizableUs.toFixed(1),
-    changeUs.toFixed(1),
-  ]);
-  const share = checkpoints.map((one) => [
-    `${(one.share * 100).toFixed(1)} %`,
-    Math.round(one.commandsPerSecond).toString(),
-    `${(one.gridBytesMost / 2 ** 20).toFixed(0)} MiB`,
-  ]);
-  const pause = pauses.map(({ entries, p99, p999, max }) => [
-    String(entries),
-    ms(p99),
-    ms(p999),
-    ms(max),
-  ]);
-  return [
-    "Planned hand-over of half of the partitions: longest answer, ms",
-    textTable([["store", "median", "worst"], ...handOver]),
-    "\nTake-over of a large partition beside a steady load on the lane's others, ms",
-    textTable([["load", "p99 before", "p99 during", "ratio"], ...take]),
-    "\nProcessor time of one command, 64 under way, µs",
-    textTable([["local read", "linearizable read", "change"], ...read]),
-    "\nCheckpoints and trimming under full load",
-    textTable([["share of the lane's time", "commands/s", "grid bytes at most"], ...share]),
-    "\nAnswers at a steady 1,000 commands a second, ms",
-    textTable([["entries in the lane", "p99", "p99.9", "worst"], ...pause]),
-  ].join("\n");
 }

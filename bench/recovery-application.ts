@@ -1,12 +1,12 @@
-// Failover application: one count for each partition, so that what was counted can be compared with
+// Recovery application: one count for each partition, so that what was counted can be compared with
 // what was answered. Owns: its one space and its one command.
 import { Type } from "typebox";
 import { command, space, type Application } from "../src/processing-units/application.ts";
 
 const counts = space<{ readonly count: number }>({ name: "counts" });
 
-const failoverApplication: Application = {
-  name: "failover",
+const recoveryApplication: Application = {
+  name: "recovery",
   spaces: [counts],
   commands: {
     enter: command({
@@ -21,4 +21,4 @@ const failoverApplication: Application = {
   },
 };
 
-export default (): Application => failoverApplication;
+export default (): Application => recoveryApplication;

@@ -1,6 +1,7 @@
-// Scenario failover: kill -9 of one of three units of two lanes on one LMDB folder, under load over
-// HTTP; how long until the others serve every partition, and what their clients felt of it.
-// Owns: the kills, the figures, their words. Does not own: the load (src/load/command-load.ts).
+// Unit kills: kill -9 of one of three units of two lanes on one LMDB folder, under load over HTTP;
+// how long until the others serve every partition, and what their clients felt of it.
+// Owns: the units, the kills, what was answered against what was counted. Does not own: the load
+// (src/load/command-load.ts), what is concluded (recovery.ts).
 import { join } from "node:path";
 import { must } from "../src/base/assert.ts";
 import { systemClock } from "../src/base/clock.ts";
@@ -9,8 +10,7 @@ import { delay, systemTimers } from "../src/base/timers.ts";
 import { Reaper } from "../src/faults/reaper.ts";
 import { RunningUnit } from "../src/faults/running-unit.ts";
 import { CommandLoad, type LoadedCommand } from "../src/load/command-load.ts";
-import { spread } from "../src/base/spread.ts";
-import { textTable, type Scenario, type ScenarioOptions, type ScenarioResult } from "./scenario.ts";
+import type { ScenarioOptions } from "./scenario.ts";
 
 const units = [0, 1, 2];
 const lanes = 2;
@@ -22,19 +22,10 @@ const capacityChains = 8;
 const loadChains = 4;
 const full = { capacityMs: 4000, steadyMs: 2000 };
 const smoke: typeof full = { capacityMs: 500, steadyMs: 500 };
-const goals = { medianMs: 1000, worstMs: 2000, loadShare: 0.5 };
 
-const application = new URL("./failover-application.ts", import.meta.url).href;
+const application = new URL("./recovery-application.ts", import.meta.url).href;
 
-export const failover: Scenario = {
-  name: "failover",
-  summary: "kill -9 of one of three units on LMDB, under load: until every partition is served",
-  takes: "about 4 minutes",
-  roundsDefault: 20,
-  run: measureFailover,
-};
-
-interface Kill {
+export interface Kill {
   readonly unit: number;
   /** Until both other units had served every partition. */
   readonly servedMs: number;
@@ -48,7 +39,7 @@ interface Kill {
   readonly repeated: Felt;
 }
 
-interface Felt {
+export interface Felt {
   readonly commands: number;
   readonly failed: number;
 }
@@ -97,7 +88,17 @@ class Cluster {
   }
 }
 
-async function measureFailover(options: ScenarioOptions): Promise<ScenarioResult> {
+export interface Kills {
+  /** Commands a second that the three can do. */
+  readonly capacity: number;
+  /** One for each round. */
+  readonly kills: readonly Kill[];
+  /** Where answers and counts disagree. */
+  readonly problems: readonly string[];
+}
+
+/** Kills one unit a round, in turn, and starts it again. */
+export async function killUnits(options: ScenarioOptions): Promise<Kills> {
   const size = options.smoke ? smoke : full;
   const cluster = new Cluster(options.folder);
   try {
@@ -121,7 +122,7 @@ async function measureFailover(options: ScenarioOptions): Promise<ScenarioResult
     }
     await load.stop();
     books.take(load);
-    return result(kills, capacity, books.problems());
+    return { capacity, kills, problems: books.problems() };
   } finally {
     await cluster.close();
   }
@@ -209,44 +210,4 @@ class Books {
 
 function addOne(counts: Map<number, number>, partition: number): void {
   counts.set(partition, (counts.get(partition) ?? 0) + 1);
-}
-
-function result(
-  kills: readonly Kill[],
-  capacity: number,
-  wrong: readonly string[],
-): ScenarioResult {
-  const servedMs = spread(kills.map((kill) => kill.servedMs));
-  const share = spread(kills.map(({ perSecond }) => perSecond / capacity));
-  const total = (of: (kill: Kill) => Felt): Felt => ({
-    commands: kills.reduce((sum, kill) => sum + of(kill).commands, 0),
-    failed: kills.reduce((sum, kill) => sum + of(kill).failed, 0),
-  });
-  const patient = total((kill) => kill.patient);
-  const hasty = total((kill) => kill.hasty);
-  const repeated = total((kill) => kill.repeated);
-  const idle = kills.filter(({ underWay }) => underWay === 0).length;
-  const problems = [...wrong];
-  if (patient.failed > 0) problems.push(`${String(patient.failed)} commands of 5 s failed`);
-  if (share.median < goals.loadShare) problems.push("the load was below half of the capacity");
-  if (idle > 0) problems.push(`${String(idle)} kills with nothing under way to some partition`);
-  const figures = { capacity, goals, servedMs, loadShare: share, patient, hasty, repeated, kills };
-  const row = (name: string, { commands, failed }: Felt) => [
-    name,
-    String(commands),
-    String(failed),
-  ];
-  const table = textTable([
-    ["commands under way at a kill, or sent until all was served", "sent", "failed"],
-    row("deadline 5 s, to units that live", patient),
-    row("deadline 20 ms, to units that live", hasty),
-    row("repeated, the unit that had them was killed", repeated),
-  ]);
-  const report =
-    `${String(kills.length)} kills: every partition served again after ` +
-    `${servedMs.median.toFixed(0)} ms (median), ${servedMs.max.toFixed(0)} ms (worst); ` +
-    `goals ${String(goals.medianMs)} and ${String(goals.worstMs)} ms\n` +
-    `load: ${(share.median * 100).toFixed(0)} % of ${capacity.toFixed(0)} commands a second\n` +
-    table;
-  return { problems, report, figures, goals: [], samples: [], charts: [] };
 }
