@@ -52,8 +52,12 @@ export function allowsBanner(impression: Impression): boolean {
 export function sizesOf(impression: Impression): Size[] {
   const { banner } = impression;
   const sizes: Size[] = [];
-  if (filled(banner?.format)) for (const { w, h } of banner.format) addSize(sizes, w, h);
-  else addSize(sizes, banner?.w, banner?.h);
+  if (filled(banner?.format)) {
+    for (const { w, h } of banner.format) {
+      if (sizes.length === biddingLimits.sizesMax) break;
+      addSize(sizes, w, h);
+    }
+  } else addSize(sizes, banner?.w, banner?.h);
   return sizes;
 }
 

@@ -65,7 +65,12 @@ function audienceOf({ site, app, dooh, device, user }: BidRequest): Audience {
   const domain = place?.domain?.toLowerCase() ?? null;
   // Categories of another taxonomy would be taken for what they are not.
   const comparable = (place?.cattax ?? 1) === 1;
-  return { country, domain, siteCategories: comparable ? (place?.cat ?? []) : [] };
+  const siteCategories = (comparable ? place?.cat : null) ?? [];
+  if (siteCategories.length <= biddingLimits.siteCategoriesMax) {
+    return { country, domain, siteCategories };
+  }
+  const looked = siteCategories.slice(0, biddingLimits.siteCategoriesMax);
+  return { country, domain, siteCategories: looked };
 }
 
 // A run at a random place of the ranking, not always its head: else campaigns that have nothing

@@ -37,6 +37,12 @@ const numbers = {
 
   /** Impressions of one request that are looked at; the others get no bid. */
   impressionsMax: 32,
+  /**
+   * Sizes of an impression and categories of a site that are looked at; others fit no campaign. A
+   * search looks at each pair of them, and a body has room for millions.
+   */
+  sizesMax: 32,
+  siteCategoriesMax: 32,
   /** Campaigns that one impression takes to the owner, where more fit it. */
   candidatesMax: 64,
   /** Nesting of a request body: far more than OpenRTB has. Deeper: 400. */
