@@ -64,7 +64,7 @@ export function loadReport(parts: {
   return sealReport({
     version: 1,
     scenario: "load",
-    summary: `${spec.method} ${spec.url}, ${formatRateProfile(spec.steps)}`,
+    summary: `${spec.url}, ${formatRateProfile(spec.steps)}`,
     startedAt: new Date(startedAtMs).toISOString(),
     tookMs: Math.round(totals.durationMs),
     smoke: false,

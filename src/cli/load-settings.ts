@@ -106,6 +106,9 @@ const loadHelp = `Requests leave when their plan says so, whatever the answers d
 the planned moment, the service time when the request leaves. Ctrl-C ends it with the result
 of what was done. Exit code 1: nothing was measured, or this generator was the bottleneck.
 
+To ws://…, a body is a message on a connection that stays open, and the next message its answer;
+without bodies each request is a page that connects, waits for its first message, and leaves.
+
 Each option can be set as a variable too: --deadline-ms is ORRERY_LOAD_DEADLINE_MS.`;
 
 /**
@@ -124,7 +127,8 @@ export function loadSpecOf(target: string, settings: LoadSettings): Outcome<Load
     return failed("CONFIG_INVALID", `${settings.bodyLines} has no lines: write a body on each`);
   }
   const hasType = header.some((line) => /^content-type:/i.test(line));
-  const type = bodies.length > 0 && !hasType ? ["content-type: application/json"] : [];
+  const needsType = bodies.length > 0 && !hasType && !target.startsWith("ws:");
+  const type = needsType ? ["content-type: application/json"] : [];
   const spec: LoadSpec = {
     url: target,
     method: settings.method ?? (bodies.length > 0 ? "POST" : "GET"),

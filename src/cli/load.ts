@@ -66,7 +66,7 @@ function announcement(spec: LoadSpec): string {
   const seconds = spec.steps.reduce((sum, { durationMs }) => sum + durationMs, 0) / 1000;
   const chance = spec.spacing === "poisson" ? `poisson, seed ${String(spec.seed)}` : "fixed";
   return [
-    `sending about ${requests} requests in ${String(seconds)} s: ${spec.method} ${spec.url}`,
+    `sending about ${requests} requests in ${String(seconds)} s: ${whatIsSent(spec)}`,
     `${formatRateProfile(spec.steps)}, ${chance}; ${String(spec.connections)} connections, ` +
       `at most ${String(spec.inFlightMax)} requests under way; Ctrl-C ends it`,
   ].join("\n");
@@ -84,4 +84,9 @@ function secondLine({ endMs, sent, notSent, outcomes, response }: LoadSecond): s
     `p50 ${times.percentileMs(50).toFixed(2)} ms`,
     `p99 ${times.percentileMs(99).toFixed(2)} ms`,
   ].join(" · ");
+}
+
+function whatIsSent({ url, method, bodies }: LoadSpec): string {
+  if (!url.startsWith("ws:")) return `${method} ${url}`;
+  return bodies.length > 0 ? `messages to ${url}` : `pages that connect to ${url}`;
 }

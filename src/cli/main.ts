@@ -79,7 +79,7 @@ function program(): Command {
   withLoadSettings(
     root.command("load").description("sends requests to any application, and measures it"),
   )
-    .argument("<url>", "http://HOST:PORT/PATH")
+    .argument("<url>", "http://HOST:PORT/PATH or ws://HOST:PORT/PATH")
     .action((target: string, settings: LoadSettings) => load(target, settings));
   addDatabaseCommands(root);
   return root;

@@ -1,7 +1,6 @@
 // Reads HTTP/1.1 responses from the bytes of a connection that has one request in flight.
-// Owns: framing by content-length, the head's fields on demand. Does not own: the socket.
-// Chunked bodies are refused, not read: an answer that needs them is not one of the servers that
-// this client was made to load, and saying so is better than a slower parser.
+// Owns: framing by content-length and by chunks, the head's fields on demand. Does not own: the
+// socket. A body that only the connection's end ends is refused: keep-alive is what is measured.
 import { limits } from "../base/limits.ts";
 
 export interface HttpResponse {
@@ -51,23 +50,69 @@ function parse(data: Buffer): ReadResult {
   const head = data.toString("latin1", 0, headEnd);
   const status = Number(head.slice(statusAt, statusAt + 3));
   if (!(status >= 200 && status <= 599)) return malformed(`its status is not one: ${status}`);
-  const length = bodyLength(status, head);
-  if (typeof length === "string") return malformed(length);
   const bodyAt = headEnd + headEndMark.length;
-  if (data.length < bodyAt + length) return more;
-  if (data.length > bodyAt + length) return malformed("bytes follow that nobody asked for");
-  const body = length === 0 ? "" : data.toString("utf8", bodyAt);
-  return { kind: "response", response: { status, head, body, closes: closesAfter(head) } };
+  const framed = readBody(status, head, data, bodyAt);
+  if (typeof framed === "string") return malformed(framed);
+  if (framed === null) return more;
+  if (data.length > framed.endAt) return malformed("bytes follow that nobody asked for");
+  return {
+    kind: "response",
+    response: { status, head, body: framed.body, closes: closesAfter(head) },
+  };
 }
 
-/** The body's bytes, or why they cannot be known. */
-function bodyLength(status: number, head: string): number | string {
-  if (status === 204 || status === 304) return 0;
+/** The body and where it ends; null: more is to come; a text: what is wrong with it. */
+type Framed = { readonly body: string; readonly endAt: number } | string | null;
+
+function readBody(status: number, head: string, data: Buffer, bodyAt: number): Framed {
+  if (status === 204 || status === 304) return { body: "", endAt: bodyAt };
   const value = headerValue(head, "content-length");
-  if (value === undefined) return "it has no content-length";
+  if (value === undefined) {
+    const coding = headerValue(head, "transfer-encoding");
+    if (coding?.toLowerCase() === "chunked") return readChunks(data, bodyAt);
+    return "it has neither a content-length nor chunks";
+  }
   const length = Number(value);
   if (!/^\d+$/.test(value)) return "its content-length is not a number";
-  return length > limits.responseBodyBytesMax ? `its body has ${length} bytes` : length;
+  if (length > limits.responseBodyBytesMax) return `its body has ${length} bytes`;
+  const endAt = bodyAt + length;
+  if (data.length < endAt) return null;
+  return { body: length === 0 ? "" : data.toString("utf8", bodyAt, endAt), endAt };
+}
+
+/** Reads the chunks from their first one on, each time anew: answers are small. */
+function readChunks(data: Buffer, bodyAt: number): Framed {
+  const chunks: Buffer[] = [];
+  let at = bodyAt;
+  for (;;) {
+    if (at - bodyAt > limits.responseBodyBytesMax) return `its body has more than ${at} bytes`;
+    const lineEnd = data.indexOf("\r\n", at);
+    if (lineEnd === -1) return data.length - at > chunkLineMax ? "a chunk has no size" : null;
+    const line = data.toString("latin1", at, lineEnd);
+    const [, digits] = chunkLinePattern.exec(line) ?? [];
+    if (digits === undefined) return "a chunk has no size";
+    const size = Number.parseInt(digits, 16);
+    if (size === 0) return readTrailer(data, lineEnd, chunks);
+    const chunkAt = lineEnd + 2;
+    if (data.length < chunkAt + size + 2) return null;
+    if (data.toString("latin1", chunkAt + size, chunkAt + size + 2) !== "\r\n") {
+      return "a chunk is longer than it says";
+    }
+    chunks.push(data.subarray(chunkAt, chunkAt + size));
+    at = chunkAt + size + 2;
+  }
+}
+
+const chunkLineMax = 256;
+const chunkLinePattern = /^([0-9a-f]{1,7})(?:[ \t]*;.*)?$/i;
+
+/** Fields that follow the last chunk are of no interest; an empty line ends them. */
+function readTrailer(data: Buffer, lastLineEnd: number, chunks: readonly Buffer[]): Framed {
+  const end = data.indexOf(headEndMark, lastLineEnd);
+  if (end === -1) {
+    return data.length - lastLineEnd > limits.responseHeadBytesMax ? "its end has no end" : null;
+  }
+  return { body: Buffer.concat(chunks).toString("utf8"), endAt: end + headEndMark.length };
 }
 
 function closesAfter(head: string): boolean {

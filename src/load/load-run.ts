@@ -9,6 +9,7 @@ import type { LoadResult, LoadSecond } from "./load-result.ts";
 import { checkLoadSpec, planOf, type LoadSpec } from "./load-spec.ts";
 import { OpenLoop } from "./open-loop.ts";
 import { ThreadPacer } from "./thread-pacer.ts";
+import { WsLoadClient } from "./ws-load-client.ts";
 
 export interface LoadPorts {
   readonly clock: Clock;
@@ -32,7 +33,8 @@ const secondMs = 1000;
 export async function startLoad(spec: LoadSpec, ports: LoadPorts): Promise<Outcome<RunningLoad>> {
   const checked = checkLoadSpec(spec);
   if (!checked.ok) return checked;
-  const client = httpLoadClient(spec, ports);
+  const isWebSocket = spec.url.startsWith("ws:");
+  const client = isWebSocket ? new WsLoadClient(spec, ports) : httpLoadClient(spec, ports);
   const opened = await client.open();
   if (!opened.ok) return opened;
   return ok(new LoadRun(spec, ports, client, await ThreadPacer.start()));

@@ -13,7 +13,10 @@ export const spacings = ["poisson", "fixed"] as const;
 export type Spacing = (typeof spacings)[number];
 
 export interface LoadSpec {
-  /** http://host:port/path, or ws://host:port/path. */
+  /**
+   * http://host:port/path, or ws://host:port/path: then a body is a message, and the next message
+   * its answer; without bodies a request connects, waits for a message, and leaves.
+   */
   readonly url: string;
   readonly method: HttpMethod;
   /** "name: value" each. */
@@ -51,6 +54,7 @@ function specProblem(spec: LoadSpec): string | null {
   if (parsed === null || !["http:", "ws:"].includes(parsed.protocol)) {
     return `${url} is not what a load is sent to: give http://HOST:PORT/PATH or ws://HOST:PORT/PATH`;
   }
+  if (parsed.protocol === "ws:" && headers.length > 0) return "a load over ws: sends no headers";
   const unreadable = headers.find((header) => !headerPattern.test(header));
   if (unreadable !== undefined) return `"${unreadable}" is no header: write NAME: VALUE`;
   const own = headers.find((header) => ownHeaders.test(header));

@@ -49,6 +49,25 @@ test("a response is the same in any pieces", () => {
   );
 });
 
+const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n";
+
+test("a body in chunks is the same however it and its bytes are cut", () => {
+  const cuts = fc.array(fc.nat({ max: 400 }), { maxLength: 8 });
+  const parts = fc.array(fc.string({ unit: "grapheme", minLength: 1 }), { maxLength: 5 });
+  const ending = fc.constantFrom("0\r\n\r\n", "000;last\r\n\r\n", "0\r\nx-sum: 1\r\n\r\n");
+  fc.assert(
+    fc.property(parts, ending, cuts, (chunks, end, places) => {
+      const framed = chunks.map((chunk) => {
+        return `${Buffer.byteLength(chunk).toString(16)}\r\n${chunk}\r\n`;
+      });
+      const bytes = Buffer.from(chunked + framed.join("") + end);
+      const ends = places.filter((place) => place < bytes.length).toSorted((a, b) => a - b);
+      const body = chunks.join("");
+      expect(readInPieces(bytes, ends)).toMatchObject({ response: { status: 200, body } });
+    }),
+  );
+});
+
 test("204 has no body, with and without a content-length", () => {
   for (const fields of ["", "content-length: 0\r\n"]) {
     const result = readInPieces(Buffer.from(`HTTP/1.1 204 No Content\r\n${fields}\r\n`), []);
@@ -70,7 +89,11 @@ test("a server that closes says so: by a field, or by the old version", () => {
 test.each([
   ["another protocol", "SSH-2.0-OpenSSH_9.2\r\n"],
   ["no length", "HTTP/1.1 200 OK\r\n\r\n"],
-  ["chunks", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"],
+  ["another coding", "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n0\r\n\r\n"],
+  ["a chunk without a size", `${chunked}x\r\n`],
+  ["a chunk that is longer than it says", `${chunked}1\r\nabc\r\n`],
+  ["an endless chunk", `${chunked}1;${"y".repeat(300)}`],
+  ["more than its chunks", `${chunked}0\r\n\r\nHTTP/1.1`],
   ["a length that is no number", "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n"],
   ["an endless body", "HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n"],
   ["an endless head", `HTTP/1.1 200 OK\r\nx: ${"y".repeat(limits.responseHeadBytesMax)}`],
