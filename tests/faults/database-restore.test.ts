@@ -1,9 +1,18 @@
 // Goal: a database that was set back to an older backup is noticed, by idle owners too: what the
 // log still has is written again, once; where it has been trimmed, that partition says which
-// records the database lacks, and no other does. Method: the partitions' logs grow at different
-// rates, so that only that of partition 0 is trimmed beyond the backup.
+// records the database lacks, and no other does. `rebuild --from grid` then writes the state of the
+// grid over it, and everything goes on from there. Method: the partitions' logs grow at different
+// rates, so that only that of partition 0 is trimmed beyond the backup; tables against the ledger.
+import { join } from "node:path";
 import { expect, test, vi } from "vitest";
 import { must } from "../../src/base/assert.ts";
+import { ok, unwrap } from "../../src/base/failure.ts";
+import { partitionOf } from "../../src/base/murmur3.ts";
+import { parseDatabaseUrl } from "../../src/data-pump/database-url.ts";
+import writtenApplication, { latestRows } from "../../src/faults/written-application.ts";
+import { openStore } from "../../src/grid/stores/open-store.ts";
+import { existingGrid } from "../../src/processing-units/grid-rebuild.ts";
+import { rebuildRows } from "../../src/processing-units/rows-rebuild.ts";
 import { until } from "../end-to-end/support/until.ts";
 import { databaseRun } from "./support/database-case.ts";
 
@@ -38,4 +47,69 @@ test("D7: a restored database is replayed from the log, or lost where the log is
   });
   expect(await judge.problems(ledger, [...others.keys()])).toEqual([]);
   expect(await judge.holds(highest)).toBe(false);
+
+  await Promise.all([0, 1].map((unit) => run().unit(unit).stop()));
+  const rebuilt = await rowsFromGrid();
+  expect(rebuilt.lost.map(({ partition }) => partition)).toEqual([0]);
+  expect(await judge.holds(highest)).toBe(true);
+  await Promise.all([0, 1].map((unit) => run().startUnit(unit)));
+  for (let round = 0; round < latestRows; round++) await enterEverywhere();
+  expect(await judge.problems(ledger, [...others.keys()])).toEqual([]);
+  await expectFoldWithGap(must(highest.get(0), "partition 0 has entries"));
 });
+
+/** What `orrery rebuild --from grid --yes` does, for this application. */
+async function rowsFromGrid() {
+  const { options, server } = run();
+  const store = unwrap(await openStore(`lmdb:${join(options.folder, "grid")}`));
+  try {
+    const identity = unwrap(await existingGrid(store));
+    const address = unwrap(parseDatabaseUrl(server.url));
+    if (address.kind !== "postgres") throw new Error("not the address of a server");
+    const application = writtenApplication({ textBytes: options.textBytes });
+    const progress = () => undefined;
+    return unwrap(await rebuildRows({ store, identity, address, application, progress }));
+  } finally {
+    await store.close();
+  }
+}
+
+/** One command to each partition, answered when it is written. */
+async function enterEverywhere(): Promise<void> {
+  const { options, ledger } = run();
+  for (let partition = 0; partition < options.partitions; partition++) {
+    let route = 0;
+    while (partitionOf(String(route), options.partitions) !== partition) route++;
+    const id = `${String(partition)}-${String(ledger.sent)}`;
+    ledger.note({ id, partition, outcome: null });
+    const answer = await fetch(`${run().unit(0).url}/commands/enter`, {
+      method: "POST",
+      headers: { "content-type": "application/json", "x-ack": "written" },
+      body: JSON.stringify({ route: String(route), id }),
+    });
+    expect(answer.status).toBe(200);
+    ledger.note({ id, partition, outcome: ok(await answer.json()) });
+  }
+}
+
+/**
+ * Partition 0: all that is kept in memory is the fold again; of the write-only rows those of the
+ * trimmed records are missing, and nothing else, and none is there twice.
+ */
+async function expectFoldWithGap(before: number): Promise<void> {
+  const { judge, ledger } = run();
+  const last = must(ledger.highest().get(0), "partition 0 has entries");
+  expect(last).toBe(before + latestRows);
+  const column = async (query: string) =>
+    (await judge.run(query)).map((row) => Number(Object.values(row)[0]));
+  expect(await column("SELECT last FROM numbers WHERE partition = '0'")).toEqual([last]);
+  const latest = Array.from({ length: latestRows }, (_, index) => before + 1 + index);
+  const ordered = "WHERE partition = 0 ORDER BY number";
+  expect(await column(`SELECT number FROM latest ${ordered}`)).toEqual(latest);
+  const numbers = await column(`SELECT number FROM entries ${ordered}`);
+  expect(new Set(numbers).size).toBe(numbers.length);
+  const jumps = numbers.filter((number, index) => number !== (numbers[index - 1] ?? 0) + 1);
+  expect(jumps).toHaveLength(1);
+  expect(numbers.slice(-latestRows)).toEqual(latest);
+  expect(await column("SELECT rows FROM sums WHERE partition = 0")).toEqual([numbers.length]);
+}
