@@ -144,8 +144,8 @@ function reportOf(
     textTable([head, ...lines]),
     "",
     "Milliseconds, medians of the rounds. Truth: response = planned → answered, service = received →",
-    "answered, as the server's own log says it by the clock of the machine. The way of a request to",
-    "the server is in no service time of its log, the way of an answer back in neither.",
+    "answered, as the server's own log says by the clock of the machine; of the server of 1 ms both",
+    "received → answered. The way of a request to the server, or of an answer back, is in no log.",
     "NOT measured: a network; TLS; servers on other machines.",
   ].join("\n");
 }

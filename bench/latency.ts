@@ -90,7 +90,7 @@ async function measureCapacities(
   return found.map((values) => spread(values).median);
 }
 
-/** All rates on one fresh server, the lowest first: none begins with the backlog of a higher one. */
+/** All rates on one fresh server, the lowest first: none begins with a higher one's backlog. */
 function measureRates(
   candidate: Candidate,
   capacity: number,
