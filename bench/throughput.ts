@@ -23,7 +23,7 @@ function unit(name: string, traffic: Traffic, store: StoreName, isProfiled = fal
   return { name, traffic, store, isProfiled };
 }
 
-export const names = {
+const names = {
   noBid: "no bid",
   unsynced: "bid, lmdb: without sync",
   synced: "bid, lmdb: synced",
