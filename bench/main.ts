@@ -14,8 +14,8 @@ import { gridBytes } from "./grid-bytes.ts";
 import { latency } from "./latency.ts";
 import { micro } from "./micro.ts";
 import { ownership } from "./ownership.ts";
-import { reservations } from "./reservations.ts";
 import { recovery } from "./recovery.ts";
+import { rivals } from "./rivals.ts";
 import { runScenario, type RunOptions } from "./run.ts";
 import type { Scenario } from "./scenario.ts";
 import { throughput } from "./throughput.ts";
@@ -27,7 +27,7 @@ const scenarios: readonly Scenario[] = [
   micro,
   throughput,
   latency,
-  reservations,
+  rivals,
   ownership,
   gridBytes,
   recovery,

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { bidBody, noBidBody } from "./bid-bodies.ts";
 import { readLaneProfile, stagesOf } from "./cpu-stages.ts";
-import { emptyMembers } from "./direct-reserver.ts";
+import { emptyMembers } from "./rivals-hazelcast.ts";
 import { probe, type Probes } from "./machine.ts";
 import type { ProcessCpu } from "./process-cpu.ts";
 import {

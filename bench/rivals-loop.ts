@@ -1,30 +1,27 @@
-// Closed loop: a fixed number of bids under way in this process; each answer makes room for one.
-// Owns: what is under way, what was answered, how long it took. Does not own: inputs, candidates.
+// Rivals loop: a closed loop, with a fixed number of questions under way in this process; each
+// answer makes room for one.
+// Owns: what is under way, what was answered, how long it took. Does not own: the questions.
 // Answers of one tick are replaced together in the next one, as requests come from sockets: a
-// candidate that answers at once cannot keep the event loop for itself.
+// rival that answers at once cannot keep the event loop for itself.
 import { Histogram } from "../src/base/histogram.ts";
-import type { BidInput } from "../src/bidding-demo/bid-command.ts";
-import type { Reserver } from "./reservation-inputs.ts";
 
-export class ClosedLoop {
+export class RivalsLoop {
   readonly #outstanding: number;
-  readonly #next: () => BidInput;
-  readonly #bid: Reserver["bid"];
-  /** Of answers, from the call on. */
+  readonly #ask: (answer: (what: string) => void) => void;
+  /** Of answers, from the question on. */
   latency = new Histogram();
-  bids = 0;
-  heldMicros = 0;
-  /** What came instead of bids, and how often. */
-  readonly others = new Map<string, number>();
+  answers = 0;
+  /** How often each answer came. */
+  readonly byAnswer = new Map<string, number>();
   #underWay = 0;
   #stopped = false;
   #refilling = false;
   #drained: (() => void) | null = null;
 
-  constructor(outstanding: number, next: () => BidInput, bid: Reserver["bid"]) {
+  /** `ask` answers once for each call, at once or later, with the word to count. */
+  constructor(outstanding: number, ask: (answer: (what: string) => void) => void) {
     this.#outstanding = outstanding;
-    this.#next = next;
-    this.#bid = bid;
+    this.#ask = ask;
   }
 
   start(): void {
@@ -43,20 +40,16 @@ export class ClosedLoop {
   #begin(): void {
     this.#underWay++;
     const startedMs = performance.now();
-    this.#bid(this.#next(), (price) => {
+    this.#ask((what) => {
       this.latency.recordMs(performance.now() - startedMs);
-      this.#answered(price);
+      this.#answered(what);
     });
   }
 
-  #answered(price: number | string): void {
+  #answered(what: string): void {
     this.#underWay--;
-    if (typeof price === "number") {
-      this.bids++;
-      this.heldMicros += price;
-    } else {
-      this.others.set(price, (this.others.get(price) ?? 0) + 1);
-    }
+    this.answers++;
+    this.byAnswer.set(what, (this.byAnswer.get(what) ?? 0) + 1);
     if (this.#stopped) {
       if (this.#underWay === 0) this.#drained?.();
     } else if (!this.#refilling) {

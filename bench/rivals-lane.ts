@@ -1,28 +1,27 @@
-// Lane reserver: bids in one lane of Orrery, in this very thread, on any store.
+// Rivals lane: reservations in one lane of Orrery, in this very thread, on any store.
 // Owns: putting grid and lane together without a unit around them, reading the log again.
-// Does not own: the lane, the store, the bidding demo; they are those of production.
-import { must } from "../src/base/assert.ts";
+// Does not own: the lane and the store, which are those of production; the application.
 import { systemClock } from "../src/base/clock.ts";
 import { failed, ok, unwrap } from "../src/base/failure.ts";
 import { newId } from "../src/base/ids.ts";
 import { systemRandom } from "../src/base/random.ts";
 import { systemTimers } from "../src/base/timers.ts";
-import biddingDemo from "../src/bidding-demo/application.ts";
-import type { BidInput, BidReply } from "../src/bidding-demo/bid-command.ts";
-import { frequency, purses, reservations } from "../src/bidding-demo/spaces.ts";
 import { openGrid, type GridIdentity } from "../src/grid/grid-directory.ts";
 import type { Store } from "../src/grid/store.ts";
 import { openStore } from "../src/grid/stores/open-store.ts";
 import { Lane } from "../src/processing-units/lane.ts";
+import { booksOf, purses, reservations, rivalsApplication } from "./rivals-application.ts";
 import {
   partitions,
-  reservationCampaigns,
-  type Recount,
+  type Books,
   type Reserver,
   type ReserverCounts,
-} from "./reservation-inputs.ts";
+  type Shape,
+  type Verdict,
+  type Wanted,
+} from "./rivals-plan.ts";
 
-/** Far from any latency: a candidate that is slow is slow, and not wrong. */
+/** Far from any latency: a rival that is slow is slow, and not wrong. */
 const deadlineMs = 30_000;
 
 const clock = systemClock;
@@ -30,18 +29,21 @@ const timers = systemTimers;
 const random = systemRandom();
 
 export class LaneReserver implements Reserver {
+  readonly raw = null;
   readonly #store: Store;
   readonly #identity: GridIdentity;
+  readonly #shape: Shape;
   readonly #lane: Lane;
 
-  private constructor(store: Store, identity: GridIdentity, lane: Lane) {
+  private constructor(store: Store, identity: GridIdentity, shape: Shape, lane: Lane) {
     this.#store = store;
     this.#identity = identity;
+    this.#shape = shape;
     this.#lane = lane;
   }
 
   /** Makes a grid in the store of this URL, which must hold none, and serves all of it. */
-  static async open(url: string): Promise<LaneReserver> {
+  static async open(url: string, shape: Shape): Promise<LaneReserver> {
     const store = unwrap(await openStore(url));
     const identity = unwrap(
       await openGrid({
@@ -51,17 +53,15 @@ export class LaneReserver implements Reserver {
         mayCreate: () => Promise.resolve(ok(null)),
       }),
     );
-    return new LaneReserver(store, identity, await openLane(store, identity));
+    const lane = await openLane(store, identity, shape);
+    return new LaneReserver(store, identity, shape, lane);
   }
 
-  bid(input: BidInput, answer: (priceMicros: number | string) => void): void {
-    this.#lane.submit("bid", input, { deadlineMs }, (outcome) => {
-      if (!outcome.ok) {
-        answer(`${outcome.failure.code}: ${outcome.failure.message}`);
-        return;
-      }
-      const reply = outcome.value as BidReply;
-      answer(typeof reply === "string" ? reply : must(reply[0], "a reply has an offer")[2]);
+  reserve({ id, user, campaign }: Wanted, answer: (verdict: Verdict | Error) => void): void {
+    const input = { id, user, campaign: campaign.id };
+    this.#lane.submit("reserve", input, { deadlineMs }, (outcome) => {
+      if (outcome.ok) answer(outcome.value as Verdict);
+      else answer(new Error(`${outcome.failure.code}: ${outcome.failure.message}`));
     });
   }
 
@@ -71,14 +71,10 @@ export class LaneReserver implements Reserver {
   }
 
   /** Another lane takes the grid over and folds the log; this one's memory is not asked. */
-  async recount(): Promise<Recount> {
+  async books(): Promise<Books> {
     await this.#lane.close();
-    const lane = await openLane(this.#store, this.#identity);
-    const kept = {
-      reservations: [...lane.entries(reservations)].length,
-      heldMicros: sum(lane.entries(purses), (purse) => purse.reservedMicros),
-      pending: sum(lane.entries(frequency), (seen) => seen.pending),
-    };
+    const lane = await openLane(this.#store, this.#identity, this.#shape);
+    const kept = booksOf(lane.entries(reservations), lane.entries(purses));
     await lane.close();
     return kept;
   }
@@ -89,14 +85,8 @@ export class LaneReserver implements Reserver {
   }
 }
 
-function sum<V>(entries: Iterable<readonly [string, V]>, of: (value: V) => number): number {
-  let total = 0;
-  for (const [, value] of entries) total += of(value);
-  return total;
-}
-
 /** A lane that serves all partitions. Rejects where one of them stops. */
-async function openLane(store: Store, identity: GridIdentity): Promise<Lane> {
+async function openLane(store: Store, identity: GridIdentity, shape: Shape): Promise<Lane> {
   const { promise: served, resolve, reject } = Promise.withResolvers<void>();
   let starting = identity.partitions;
   const name = "bench lane";
@@ -112,11 +102,7 @@ async function openLane(store: Store, identity: GridIdentity): Promise<Lane> {
     predecessor: null,
     identity,
     store,
-    application: biddingDemo({
-      campaigns: reservationCampaigns(),
-      noticeKey: "00".repeat(32), // no notice is sent
-      partitions: identity.partitions,
-    }),
+    application: rivalsApplication({ shape }),
     pump: null,
     gridBytesMax: 2 ** 32,
     ...{ clock, timers, random },
