@@ -89,7 +89,7 @@ export function fittingIds(campaigns: readonly Campaign[]): string[] {
   return fitting.map(({ id }) => id);
 }
 
-/** A request of about 1 kB for one banner, of its own user. `isFit`: or of a country that nobody buys. */
+/** A request of about 1 kB for one banner, of its own user; unfit: of a country nobody buys. */
 export function microRequest(number: number, isFit: boolean): string {
   const pick = <T>(list: readonly T[], by: number) => list[Math.floor(number / by) % list.length];
   const [width = 0, height = 0] = (pick(sizes, 1) ?? "").split("x").map(Number);

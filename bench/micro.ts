@@ -1,5 +1,5 @@
-// Scenario micro: what the parts of the engine cost by themselves, in processor time: a transaction,
-// a record, an append to each store, a hop between lanes, a checkpoint, matching, a request.
+// Scenario micro: what the parts of the engine cost by themselves, in processor time: transaction,
+// record, append to each store, hop between lanes, checkpoint, matching, reading a request.
 // Owns: rounds, a process for each group of operations, the goal for matching, the words.
 // Does not own: operations (micro-transactions.ts and so on), what one process does
 // (micro-process.ts).
