@@ -127,6 +127,9 @@ async function measure(job: WriteBehindJob): Promise<WriteBehindWindow> {
   before.status?.syncTime.reset();
   const startMs = systemClock.monotonicMs();
   await delay(systemTimers, windowMs);
+  // A window in which nothing was written yet measures nothing.
+  const isEmpty = () => job.isAway !== true && status()?.rows === rows;
+  while (isEmpty()) await delay(systemTimers, firstLookMs);
   const { user, system } = process.cpuUsage(before.cpu);
   const after = status();
   const result = {

@@ -2,13 +2,15 @@
 // same statement fed raw; a lane's CPU without a database, with it, with one that is away; the time
 // from journaled to written at half load.
 // Owns: rounds, ratios, their words. Does not own: a window (write-behind-process.ts).
-import { execFile } from "node:child_process";
 import { chmodSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { must } from "../src/base/assert.ts";
 import { PostgresServer } from "../src/faults/postgres-server.ts";
 import { spread } from "../src/base/spread.ts";
+import type { Chart, Goal, Sample } from "../src/report/report.ts";
+import { goalOf } from "../src/report/verdict.ts";
+import { runChild } from "./child.ts";
 import { textTable, type Scenario, type ScenarioOptions, type ScenarioResult } from "./scenario.ts";
 import type { WriteBehindJob, WriteBehindWindow } from "./write-behind-process.ts";
 
@@ -72,14 +74,13 @@ async function measureRound(url: string, size: typeof full): Promise<Round> {
   return { raw, rows, without, with: withDatabase, away: awayWindow, half };
 }
 
-function measure(job: WriteBehindJob): Promise<WriteBehindWindow> {
-  return new Promise((done, reject) => {
-    const args = ["--max-old-space-size=3072", program, JSON.stringify(job)];
-    execFile(process.execPath, args, (error, stdout, stderr) => {
-      if (error === null) done(JSON.parse(stdout) as WriteBehindWindow);
-      else reject(new Error(`${job.kind}: ${stderr}`, { cause: error }));
-    });
+async function measure(job: WriteBehindJob): Promise<WriteBehindWindow> {
+  const nodeArguments = ["--max-old-space-size=3072"];
+  const { code, stdout, stderr } = await runChild(program, [JSON.stringify(job)], {
+    nodeArguments,
   });
+  if (code !== 0) throw new Error(`${job.kind}: ended with ${String(code)}\n${stderr}`);
+  return JSON.parse(stdout) as WriteBehindWindow;
 }
 
 function perSecondOf(count: number, { seconds }: WriteBehindWindow): number {
@@ -107,9 +108,7 @@ function roundLine(round: number, one: Round): string {
 }
 
 function result(rounds: readonly Round[]): ScenarioResult {
-  const ofRaw = spread(
-    rounds.map((one) => perSecondOf(one.rows.rows, one.rows) / perSecondOf(one.raw.rows, one.raw)),
-  );
+  const ofRaw = spread(rounds.map(ofRawOf));
   const row = (name: string, pick: (one: Round) => number, digits = 0) => {
     const { median, min, max } = spread(rounds.map(pick));
     return [name, ...[median, min, max].map((figure) => figure.toFixed(digits))];
@@ -143,5 +142,69 @@ function result(rounds: readonly Round[]): ScenarioResult {
     `${String(goals.rowUs)} µs a row, p99 at half load ≤ ${String(goals.syncP99Ms)} ms`;
   const report = `${table}\n\n${wanted}`;
   const figures = { goals, ofRaw, rounds };
-  return { problems, report, figures, goals: [], samples: [], charts: [] };
+  return {
+    problems,
+    report,
+    figures,
+    goals: goalsOf(rounds),
+    samples: samplesOf(rounds),
+    charts: [chartOf(rounds)],
+  };
+}
+
+function ofRawOf({ rows, raw }: Round): number {
+  return perSecondOf(rows.rows, rows) / perSecondOf(raw.rows, raw);
+}
+
+function goalsOf(rounds: readonly Round[]): Goal[] {
+  const values = (pick: (one: Round) => number) => rounds.map(pick);
+  return [
+    goalOf({ name: "pump, rows of raw", values: values(ofRawOf), atLeast: goals.ofRaw }),
+    goalOf({
+      name: "CPU of a row beyond 1.1 × a command",
+      ...{ values: values(rowUsOf), atMost: goals.rowUs, unit: "µs" },
+    }),
+    goalOf({
+      name: "journaled to written at half load, p99",
+      ...{ values: values(({ half }) => half.syncP99Ms), atMost: goals.syncP99Ms, unit: "ms" },
+    }),
+  ];
+}
+
+function samplesOf(rounds: readonly Round[]): Sample[] {
+  const rowsPerSecond = ({ rows }: Round) => perSecondOf(rows.rows, rows);
+  const less = { better: "less" } as const;
+  const cpu = { unit: "µs", ...less };
+  return [
+    { name: "pump, rows", unit: "/s", better: "more", values: rounds.map(rowsPerSecond) },
+    { name: "pump, rows of raw", unit: "", better: "more", values: rounds.map(ofRawOf) },
+    { name: "CPU, no database", ...cpu, values: rounds.map((one) => cpuOf(one.without)) },
+    { name: "CPU, database", ...cpu, values: rounds.map((one) => cpuOf(one.with)) },
+    { name: "CPU, database away", ...cpu, values: rounds.map((one) => cpuOf(one.away)) },
+    {
+      name: "journaled to written, p99",
+      ...{ unit: "ms", ...less, values: rounds.map(({ half }) => half.syncP99Ms) },
+    },
+  ];
+}
+
+function chartOf(rounds: readonly Round[]): Chart {
+  const median = (pick: (one: Round) => WriteBehindWindow) =>
+    spread(rounds.map((one) => cpuOf(pick(one)))).median;
+  return {
+    title: "Processor time of the lane for a command",
+    xLabel: "database",
+    x: ["none", "there", "away"],
+    yLabel: "µs",
+    series: [
+      {
+        name: "median of rounds",
+        values: [
+          median((one) => one.without),
+          median((one) => one.with),
+          median((one) => one.away),
+        ],
+      },
+    ],
+  };
 }

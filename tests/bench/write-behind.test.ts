@@ -1,0 +1,19 @@
+// Goal: the benchmark of the way to the database still runs, and its result is whole. Method: its
+// smoke size as a user starts it, with a real PostgreSQL; the report is read back. No time is
+// judged.
+import { expect, test } from "vitest";
+import { smokeReport } from "./smoke.ts";
+
+// A database that starts, six processes, on whatever else the machine is doing.
+const patience = { timeout: 180_000 };
+
+test("write-behind at its smoke size: rows came through, no command failed", patience, async () => {
+  const { figures, samples, goals } = await smokeReport("write-behind");
+  expect(figures["rounds"]).toMatchObject([
+    { without: { failures: {} }, with: { failures: {} }, away: { failures: {} } },
+  ]);
+  const values = new Map(samples.map((sample) => [sample.name, sample.values]));
+  expect(values.get("pump, rows")?.[0]).toBeGreaterThan(0);
+  expect(values.get("CPU, database away")?.[0]).toBeGreaterThan(0);
+  expect(goals).toHaveLength(3);
+});
