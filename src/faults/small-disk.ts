@@ -2,7 +2,7 @@
 // so: what is full gives "no space left on device". Linux as root only.
 // Owns: mounting it, its size, its end. Does not own: what lies on it.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmdirSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmdirSync, statfsSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Reaper } from "./reaper.ts";
@@ -48,6 +48,12 @@ export class SmallDisk {
   /** It has room for so many bytes from now on. */
   async resize(bytes: number): Promise<void> {
     await runProgram("mount", ["-o", `remount,size=${bytes}`, this.folder]);
+  }
+
+  /** What lies on it, and its own books, in bytes. */
+  usedBytes(): number {
+    const { blocks, bfree, bsize } = statfsSync(this.folder);
+    return (blocks - bfree) * bsize;
   }
 
   /** Unmounts it: what lay on it is gone. */

@@ -2,10 +2,12 @@
 // each change is in the database once when it is back; the log is trimmed all the while.
 // Method: two units under load on a real PostgreSQL; faults of the server, of the connections, of
 // the disk, of transactions; the database is compared with the client's ledger after each.
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished, test, vi } from "vitest";
 import type { DatabaseRun } from "../../bench/database-run.ts";
 import type { CutPlace } from "../../src/faults/postgres-proxy.ts";
+import { runProgram } from "../../src/faults/run-program.ts";
 import { missingForSmallDisk, SmallDisk } from "../../src/faults/small-disk.ts";
 import { until } from "../end-to-end/support/until.ts";
 import { databaseRun, expectWritten } from "./support/database-case.ts";
@@ -30,6 +32,11 @@ async function goesOn(count: number): Promise<void> {
 async function ask({ judge }: DatabaseRun, query: string): Promise<number> {
   const [row] = await judge.run(query);
   return Number(Object.values(row ?? {})[0]);
+}
+
+/** What the server said, in all its lives. */
+function serverLog(): string {
+  return readFileSync(join(run().options.folder, "postgres", "postgres.log"), "utf8");
 }
 
 test("D1: kill -9 of the postmaster", async () => {
@@ -85,6 +92,33 @@ test.skipIf(missing !== null)(
   },
 );
 
+test.skipIf(missing !== null)(
+  `D6: no room for the server's own log: it dies, and goes on${missing === null ? "" : ` (skipped: ${missing})`}`,
+  async () => {
+    const { server, options } = run();
+    const disk = await SmallDisk.mount(join(options.folder, "wal"), 2 ** 30, server.cluster);
+    onTestFinished(() => disk.close());
+    const [usual, small] = [join(server.cluster, "pg_wal"), join(disk.folder, "pg_wal")];
+    await server.stop();
+    await runProgram("mv", [usual, small]);
+    await runProgram("ln", ["-s", small, usual]);
+    await server.start();
+    await disk.resize(disk.usedBytes());
+    await until("the server cannot live", async () => {
+      const away = await run().metric("orrery_database_away");
+      const isFull = serverLog().includes("No space left on device");
+      return isFull && away === 2 ? null : `${String(away)} lanes cannot write`;
+    });
+    await goesOn(50);
+    await disk.resize(2 ** 30);
+    await expectWritten(run());
+    await server.stop();
+    await runProgram("rm", [usual]);
+    await runProgram("mv", [small, usual]);
+    await server.start();
+  },
+);
+
 /** SQL that lasts until a statement of somebody else waits for a lock, a minute at most. */
 const untilOneWaits = `
   DO $$ BEGIN
@@ -94,14 +128,35 @@ const untilOneWaits = `
     END LOOP;
   END $$`;
 
-test("D6: a statement that hangs is cancelled, as its timeout does", async () => {
-  await run().judge.run(
+test("D6: statements that hang are cancelled by their timeout, and done again", async () => {
+  const { judge, proxies } = run();
+  const reconnect = () => Promise.all(proxies.map((proxy) => proxy.cut("after commit")));
+  // What a connection asks for comes before the settings of its role, but not before these.
+  await judge.run(
+    `CREATE FUNCTION hasty() RETURNS event_trigger LANGUAGE plpgsql AS $$
+     BEGIN PERFORM set_config('statement_timeout', '300ms', false); END $$`,
+    "CREATE EVENT TRIGGER hasty ON login EXECUTE FUNCTION hasty()",
+  );
+  await reconnect();
+  const hanging = judge.run(
+    "SET statement_timeout = 0",
     "BEGIN",
     "LOCK TABLE numbers IN EXCLUSIVE MODE",
-    untilOneWaits,
-    "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE NOT granted",
+    `DO $$ BEGIN
+       WHILE NOT EXISTS (SELECT FROM pg_class WHERE relname = 'enough') LOOP
+         PERFORM pg_sleep(0.01);
+       END LOOP;
+     END $$`,
     "COMMIT",
   );
+  await until("some statements are cancelled", () => {
+    const count = serverLog().split("canceling statement due to statement timeout").length - 1;
+    return Promise.resolve(count >= 2 ? null : String(count));
+  });
+  await judge.run("CREATE TABLE enough ()");
+  await hanging;
+  await judge.run("DROP TABLE enough", "DROP EVENT TRIGGER hasty");
+  await reconnect();
   await expectWritten(run());
 });
 
