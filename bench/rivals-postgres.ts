@@ -1,8 +1,8 @@
 // Rival PostgreSQL: the reservation as one call of one function, in one transaction, as one would
 // write it with care; and many of them in one transaction, as Orrery journals them.
 // Owns: tables, functions, the pool. Does not own: the server (src/faults/postgres-server.ts).
-// The update of the budget holds the row until the transaction is over, so whoever asks for the same
-// campaign waits for it: that is what makes it right, and what a hot campaign costs.
+// The update of the budget holds the row until the transaction is over, so whoever asks for the
+// same campaign waits for it: that is what makes it right, and what a hot campaign costs.
 import postgres from "postgres";
 import { assert, must } from "../src/base/assert.ts";
 import {

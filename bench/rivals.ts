@@ -1,6 +1,6 @@
-// Scenario rivals: one reservation (a user's cap and a campaign's budget checked, the price taken, a
-// record kept) made beside the code and over the wire by Orrery, by Redis, by PostgreSQL, and by
-// Hazelcast's client alone.
+// Scenario rivals: one reservation (a user's cap and a campaign's budget checked, the price taken,
+// a record kept) made beside the code and over the wire by Orrery, by Redis, by PostgreSQL, and
+// by Hazelcast's client alone.
 // Owns: PostgreSQL, the members, one process for each window, the order of windows. Does not own:
 // the rivals (rivals-servers.ts), what happens in a window (rivals-process.ts), the summary
 // (rivals-report.ts).

@@ -1,5 +1,5 @@
-// Goal: Redis is asked fairly, and what it keeps is read right. Method: the smoke size of its rows on
-// real servers; a rival on a real server that reads first and writes later, which must be found out.
+// Goal: Redis is asked fairly, and what it keeps is read right. Method: the smoke size of its rows
+// on real servers; a rival on a real server that reads first and writes later: it is found out.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

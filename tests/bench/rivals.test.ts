@@ -1,6 +1,6 @@
 // Goal: the benchmark of rivals still runs, what it finds in their books is what is there, and only
-// what counts is compared. Method: the smoke size on real processes and a real PostgreSQL (Redis and
-// Hazelcast have files of their own); made-up windows; a rival that overspends on purpose.
+// what counts is compared. Method: the smoke size on real processes and a real PostgreSQL (Redis
+// and Hazelcast have files of their own); made-up windows; a rival that overspends on purpose.
 import { rm } from "node:fs/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { audit } from "../../bench/rivals-audit.ts";
