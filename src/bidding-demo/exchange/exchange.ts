@@ -14,6 +14,7 @@ import { type ArrivalPlan, poissonPlan } from "../../load/arrival-plan.ts";
 import { HttpClient, type HttpRequest, parseTarget } from "../../load/http-client.ts";
 import type { Target } from "../../load/http-connection.ts";
 import { type HttpResponse, headerValue } from "../../load/http-response.ts";
+import { generatorProblems } from "../../load/load-result.ts";
 import { type Finish, OpenLoop } from "../../load/open-loop.ts";
 import type { AuctionRequest, RequestSource } from "./auction-request.ts";
 import { readBidResponse } from "./bid-response.ts";
@@ -51,10 +52,6 @@ export interface Exchange {
   /** Resolves at the end. DATA_UNUSABLE: the ledger could not be written; the rest is void. */
   readonly finished: Promise<Outcome<ExchangeSummary>>;
 }
-
-/** From here on, measured latencies may be the generator's own. */
-const latenessMsTrusted = 5;
-const cpuShareTrusted = 0.8;
 
 const bidPath = "/openrtb2/bid";
 const bidHeaders = "content-type: application/json\r\nx-openrtb-version: 2.6\r\n";
@@ -264,7 +261,7 @@ class ExchangeRun implements Exchange {
         latenessMsP99,
         cpuShare,
         cpuUsPerRequest: sent === 0 ? 0 : (user + system) / sent,
-        latencyTrusted: latenessMsP99 <= latenessMsTrusted && cpuShare <= cpuShareTrusted,
+        latencyTrusted: generatorProblems(latenessMsP99, cpuShare).length === 0,
       },
     };
   }
