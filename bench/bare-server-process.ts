@@ -1,6 +1,7 @@
 // Bare server: what a bidder costs that does nothing: fastify, the same bodies, the same answers.
 // Owns: three routes. `/none` answers 204, `/bid` answers 200 with a prepared response around the
-// request's id, the addresses of notices in it answer 200 without a body. Whatever a unit costs more than this, Orrery and the bidder cost.
+// request's id, the addresses of notices in it answer 200 without a body. Whatever a unit costs
+// more than this, Orrery and the bidder cost.
 import fastify from "fastify";
 import { bareResponse } from "./bid-bodies.ts";
 

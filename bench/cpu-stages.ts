@@ -69,12 +69,12 @@ const rules: readonly Rule[] = [
 
 const idle = "(idle)";
 /** What V8 says of samples that saw no JavaScript. */
-const special: Readonly<Record<string, string>> = {
-  [idle]: idle,
-  "(garbage collector)": "garbage collection",
-  "(program)": "outside JavaScript",
-  "(root)": "event loop",
-};
+const special: ReadonlyMap<string, string> = new Map([
+  [idle, idle],
+  ["(garbage collector)", "garbage collection"],
+  ["(program)", "outside JavaScript"],
+  ["(root)", "event loop"],
+]);
 
 /** Microseconds of each stage between two times; what was idle is left out. */
 export function stagesOf(
@@ -108,7 +108,7 @@ function stagesOfNodes({ nodes }: CpuProfile): Map<number, string> {
 }
 
 function ownStage({ functionName, url }: ProfileNode["callFrame"]): string | null {
-  const known = special[functionName];
+  const known = special.get(functionName);
   if (known !== undefined) return known;
   const rule = rules.find(
     ({ files, functions }) => files.test(url) && (functions?.test(functionName) ?? true),

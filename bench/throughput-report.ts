@@ -120,7 +120,8 @@ function problemsOf(window: MeasuredWindow): string[] {
   const where = `${candidate}, round ${String(round + 1)}`;
   const found = wrong.map((what) => `${where}: ${what}`);
   if (answers === 0) found.push(`${where}: no answers`);
-  if (late > answers * lateShareMax) found.push(`${where}: ${String(late)} bids were too late`);
+  if (late > answers * lateShareMax)
+    found.push(`${where}: ${String(late)} requests got no bid for want of time`);
   if (generatorBusy > generatorBusyMax) {
     found.push(`${where}: the load generator was the limit, not the server`);
   }

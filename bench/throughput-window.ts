@@ -52,7 +52,7 @@ export interface MeasuredWindow {
   readonly generatorUs: number;
   /** Processors that the generator kept busy. */
   readonly generatorBusy: number;
-  /** Requests that got no bid because there was no time left. */
+  /** Requests that got no bid because there was no time left, or a failure of the unit's side. */
   readonly late: number;
   /** Answers that must not be; the run is invalid. */
   readonly wrong: readonly string[];
@@ -96,7 +96,7 @@ export async function measureCandidate(
   );
   if (!candidate.isProfiled) return window;
   const stages = Object.fromEntries(stagesOf(readLaneProfile(profiles), window));
-  return { ...window, stages: mapValues(stages, (us) => us / window.answers) };
+  return { ...window, stages: mapValues(stages, (us) => us / Math.max(window.answers, 1)) };
 }
 
 /** A fresh process and no data: all windows begin with the same, which is nothing. */
@@ -156,7 +156,7 @@ async function measureWindow(
   const answered = load.answersInAll + checkedAnswers;
   const counts = store === null ? null : await unitCounts(server.url, answered);
   const { serverCpu: cpu, answers, seconds, fromUs, toUs } = load;
-  const each = (us: number) => us / answers;
+  const each = (us: number) => us / Math.max(answers, 1);
   const hasLog = counts !== null && counts.bids > 0;
   return {
     candidate: candidate.name,
@@ -166,10 +166,10 @@ async function measureWindow(
     toUs,
     answers,
     perSecond: answers / seconds,
-    cpuUs: cpu === null ? null : mapValues(cpu, each),
+    cpuUs: cpu === null || answers === 0 ? null : mapValues(cpu, each),
     generatorUs: each(load.generatorCpuUs),
     generatorBusy: load.generatorCpuUs / seconds / 1_000_000,
-    late: traffic === "no bid" ? 0 : (counts?.shed ?? 0),
+    late: lateOf(counts),
     wrong: [
       ...badAnswers,
       ...wrongAnswers(load, traffic, counts),
@@ -234,18 +234,22 @@ function mapValues<K extends string>(
   return Object.fromEntries(entries) as Record<K, number>;
 }
 
+function lateOf(counts: UnitCounts | null): number {
+  return counts === null ? 0 : counts.shed + counts.failed;
+}
+
 /** What is wrong with the answers; `counts` explain 204s, which have no body, to who gets bids. */
 function wrongAnswers(
   load: SaturationWindow,
   traffic: Traffic,
   counts: UnitCounts | null,
 ): string[] {
-  const shed = counts?.shed ?? 0;
+  const late = lateOf(counts);
   const wrong = Object.entries(load.otherStatus).flatMap(([status, count]) => {
-    const rest = count - (status === "204" ? shed : 0);
+    const rest = count - (status === "204" ? late : 0);
     return rest > 0 ? [`${String(rest)} answers with status ${status}`] : [];
   });
-  const bodies = load.wrongBodies - (traffic === "bid" ? shed : 0);
+  const bodies = load.wrongBodies - (traffic === "bid" ? late : 0);
   if (bodies > 0) wrong.push(`${String(bodies)} answers with a wrong body`);
   if (load.errors > 0) wrong.push(`${String(load.errors)} broken connections`);
   return wrong;
@@ -259,21 +263,22 @@ function wrongCounts(
   connections: number,
 ): string[] {
   const wrong: string[] = [];
-  const { bids, noBids, shed, settled, refusedNotices } = counts;
+  const { bids, noBids, settled, refusedNotices } = counts;
+  const late = lateOf(counts);
   const expect = (what: string, count: number, least: number, most: number) => {
     const range = `${String(Math.floor(least))} to ${String(Math.ceil(most))}`;
     if (count < least || count > most) wrong.push(`${String(count)} ${what}, not ${range}`);
   };
-  expect("answers by its own count", bids + noBids + shed, answered, answered + connections + shed);
+  expect("answers by its own count", bids + noBids + late, answered, answered + connections + late);
   if (traffic === "no bid") expect("bids", bids, 0, 0);
   if (traffic === "bid" || traffic === "notices") expect("requests without a bid", noBids, 0, 0);
   if (traffic === "mix") {
     const share = (bids + noBids) / mixBidEvery;
     // At the end each connection stands somewhere in its list.
-    expect("bids of a mix", bids, share - connections - shed, share + connections + checkedAnswers);
+    expect("bids of a mix", bids, share - connections - late, share + connections + checkedAnswers);
   }
   if (traffic === "notices") {
-    expect("settled bids", settled, bids - connections - checkedAnswers - shed, bids);
+    expect("settled bids", settled, bids - connections - checkedAnswers - late, bids);
     expect("refused notices", refusedNotices, 0, 0);
   }
   return wrong;
@@ -284,6 +289,8 @@ async function answerProblem(url: string, request: Request): Promise<string | nu
   const { path, body, getsBid } = request;
   const response = await post(url + path, body);
   const text = await response.text();
+  // No bid for want of time, or because something failed: that is counted, it is not wrong.
+  if (response.headers.has("x-orrery-nbr")) return null;
   if (response.status !== (getsBid ? 200 : 204)) return `status ${String(response.status)}`;
   if (!getsBid) return text === "" ? null : "a 204 with a body";
   const asked = JSON.parse(body) as { readonly id: string };

@@ -6,6 +6,8 @@ export interface UnitCounts {
   readonly noBids: number;
   /** Answered "no bid" because there was no time left. */
   readonly shed: number;
+  /** Answered "no bid" because something failed. */
+  readonly failed: number;
   /** Notices that settled a bid, and those that were not taken. */
   readonly settled: number;
   readonly refusedNotices: number;
@@ -28,7 +30,7 @@ export async function unitCounts(
   const untilMs = performance.now() + patienceMs;
   for (;;) {
     const counts = await readCounts(url);
-    const known = counts.bids + counts.noBids + counts.shed;
+    const known = counts.bids + counts.noBids + counts.shed + counts.failed;
     if (known >= answers || performance.now() > untilMs) return counts;
     await new Promise((resolve) => {
       setTimeout(resolve, pauseMs);
@@ -58,6 +60,7 @@ async function readCounts(url: string): Promise<UnitCounts> {
     bids: answersOf("bid"),
     noBids: answersOf("noBid"),
     shed: answersOf("shed"),
+    failed: answersOf("error"),
     settled: noticesOf("billed") + noticesOf("lost"),
     refusedNotices: noticesOf("refused"),
     records: values.get("orrery_log_appends") ?? 0,

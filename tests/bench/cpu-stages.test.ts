@@ -17,7 +17,7 @@ const profile: CpuProfile = {
     node(4, "onEnd", "file:///x/node_modules/fastify/lib/handle-request.js", [6, 9]),
     node(5, "runMicrotasks", ""),
     node(6, "handle", `${src}/bidding-demo/bid-command.ts`, [7, 8]),
-    node(7, "freezeValue", `${src}/processing-units/value.ts`),
+    node(7, "toString", `${src}/processing-units/value.ts`),
     node(8, "hash", "node:internal/crypto/hash"),
     node(9, "writeUtf8String", ""),
   ],

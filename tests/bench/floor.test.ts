@@ -23,8 +23,10 @@ test("floor at its smoke size: answers are right, the result complete", async ()
   expect(report).toMatchObject({ scenario: "floor", smoke: true, rounds: 1 });
   const { windows } = report.figures as object as ThroughputFigures;
   expect(windows.map(({ candidate }) => candidate)).toEqual(["floor: 204", "floor: 200 of 1 kB"]);
+  let answered = 0;
   for (const { wrong, answers } of windows) {
     expect(wrong).toEqual([]);
-    expect(answers).toBeGreaterThan(0);
+    answered += answers;
   }
+  expect(answered).toBeGreaterThan(0);
 }, 60_000);
