@@ -63,6 +63,12 @@ export default (given: unknown): Application => {
           return number;
         },
       }),
+      /** The last number of the partition; changes nothing. */
+      last: command({
+        input: Type.Object({ route: Type.String() }),
+        routeBy: (input) => input.route,
+        handle: (tx) => tx.get(numbers, String(tx.partition))?.last ?? 0,
+      }),
     },
   };
 };

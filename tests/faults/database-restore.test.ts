@@ -6,15 +6,14 @@
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
 import { must } from "../../src/base/assert.ts";
-import { ok, unwrap } from "../../src/base/failure.ts";
-import { partitionOf } from "../../src/base/murmur3.ts";
+import { unwrap } from "../../src/base/failure.ts";
 import { parseDatabaseUrl } from "../../src/data-pump/database-url.ts";
 import writtenApplication, { latestRows } from "../../src/faults/written-application.ts";
 import { openStore } from "../../src/grid/stores/open-store.ts";
 import { existingGrid } from "../../src/processing-units/grid-rebuild.ts";
 import { rebuildRows } from "../../src/processing-units/rows-rebuild.ts";
 import { until } from "../end-to-end/support/until.ts";
-import { databaseRun } from "./support/database-case.ts";
+import { databaseRun, send } from "./support/database-case.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -76,19 +75,8 @@ async function rowsFromGrid() {
 
 /** One command to each partition, answered when it is written. */
 async function enterEverywhere(): Promise<void> {
-  const { options, ledger } = run();
-  for (let partition = 0; partition < options.partitions; partition++) {
-    let route = 0;
-    while (partitionOf(String(route), options.partitions) !== partition) route++;
-    const id = `${String(partition)}-${String(ledger.sent)}`;
-    ledger.note({ id, partition, outcome: null });
-    const answer = await fetch(`${run().unit(0).url}/commands/enter`, {
-      method: "POST",
-      headers: { "content-type": "application/json", "x-ack": "written" },
-      body: JSON.stringify({ route: String(route), id }),
-    });
-    expect(answer.status).toBe(200);
-    ledger.note({ id, partition, outcome: ok(await answer.json()) });
+  for (let partition = 0; partition < run().options.partitions; partition++) {
+    unwrap(await send(run(), "enter", partition, { "x-ack": "written" }));
   }
 }
 

@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFailed } from "vitest";
 import { DatabaseRun, type DatabaseRunOptions } from "../../../bench/database-run.ts";
 import { must } from "../../../src/base/assert.ts";
+import { failed, ok, type FailureCode, type Outcome } from "../../../src/base/failure.ts";
+import { partitionOf } from "../../../src/base/murmur3.ts";
 
 const startMsMax = 120_000;
 
@@ -45,4 +47,32 @@ export function databaseRun(options: Partial<DatabaseRunOptions>): () => Databas
 export async function expectWritten(run: DatabaseRun): Promise<void> {
   await run.caughtUp();
   expect(await run.problems()).toEqual([]);
+}
+
+/** A command of its own, sent to unit 0 when the load is over. */
+export async function send(
+  run: DatabaseRun,
+  name: "enter" | "last",
+  partition: number,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Outcome<unknown>> {
+  const { ledger, options } = run;
+  let route = 0;
+  while (partitionOf(String(route), options.partitions) !== partition) route++;
+  const id = `${String(partition)}-${String(ledger.sent)}`;
+  if (name === "enter") ledger.note({ id, partition, outcome: null });
+  const answer = await fetch(`${run.unit(0).url}/commands/${name}`, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: JSON.stringify({ route: String(route), ...(name === "enter" && { id }) }),
+  });
+  const outcome = outcomeOf(answer.status, await answer.json());
+  if (name === "enter") ledger.note({ id, partition, outcome });
+  return outcome;
+}
+
+function outcomeOf(status: number, body: unknown): Outcome<unknown> {
+  if (status === 200) return ok(body);
+  const { error } = body as { error: { code: FailureCode; message: string } };
+  return failed(error.code, error.message);
 }
