@@ -286,3 +286,5 @@ assert(limits.heartbeatMs * 3 < limits.heartbeatStillMs, "a beat or two may be l
 assert(limits.staleReadMsMax < limits.heartbeatStillMs, "reads from memory end before a take-over");
 assert(limits.checkpointDeltaBytesMax < limits.recordBytesMax, "a record can carry the delta");
 assert(limits.partitionsMax <= 0xffff, "a partition's number fits its 16 bits");
+assert(limits.loadDeadlineMs <= limits.loadDeadlineMsMax, "a load's default deadline is allowed");
+assert(limits.loadConnectionsMax <= limits.loadInFlightMax, "every connection may be busy");
