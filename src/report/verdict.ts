@@ -21,7 +21,7 @@ export type GoalOptions = Limit & {
 };
 
 /** Fewer rounds than this say nothing. */
-export const roundsMin = 5;
+const roundsMin = 5;
 const confidence = 0.95;
 
 /**

@@ -217,9 +217,13 @@ function comments(source: ts.SourceFile): ts.CommentRange[] {
   return [...found.values()];
 }
 
-/** The problem with a file's name, if there is one: names are kebab-case, a suffix has a dot. */
+/**
+ * The problem with a file's name, if there is one: names are kebab-case, a suffix has a dot. A
+ * folder's README is called as everywhere.
+ */
 export function nameProblem(path: string): string | undefined {
   const name = path.slice(path.lastIndexOf("/") + 1);
   const kebabCase = /^[a-z0-9]+(?:-[a-z0-9]+)*(?:\.[a-z0-9]+(?:-[a-z0-9]+)*)*$/;
+  if (name === "README.md") return undefined;
   return kebabCase.test(name) ? undefined : `${path}: name it in kebab-case`;
 }
