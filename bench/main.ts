@@ -12,6 +12,7 @@ import { floor } from "./floor.ts";
 import { generator } from "./generator.ts";
 import { gridBytes } from "./grid-bytes.ts";
 import { latency } from "./latency.ts";
+import { loadingBack } from "./loading-back.ts";
 import { micro } from "./micro.ts";
 import { ownership } from "./ownership.ts";
 import { recovery } from "./recovery.ts";
@@ -32,6 +33,7 @@ const scenarios: readonly Scenario[] = [
   gridBytes,
   recovery,
   writeBehind,
+  loadingBack,
 ];
 
 const exitWorse = 1;

@@ -151,6 +151,14 @@ export async function emptyDatabase(url: string): Promise<void> {
   await sql.end();
 }
 
+/** How many rows the table has. */
+export async function countRows(url: string): Promise<number> {
+  const sql = postgres(url, { max: 1 });
+  const [row] = await sql.unsafe<{ count: string }[]>(`SELECT count(*) FROM ${table.name}`);
+  await sql.end();
+  return Number(row?.count);
+}
+
 /** The pump's statement for rows, without what ties it to its transaction. */
 const insertRaw = `
   INSERT INTO ${table.name} (id, partition, number, text)

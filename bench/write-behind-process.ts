@@ -6,7 +6,13 @@ import { assert, must } from "../src/base/assert.ts";
 import { systemClock } from "../src/base/clock.ts";
 import { delay, systemTimers } from "../src/base/timers.ts";
 import { routes } from "./entries-application.ts";
-import { emptyDatabase, feedRaw, openWritingLane, type WritingLane } from "./write-behind-lane.ts";
+import {
+  countRows,
+  emptyDatabase,
+  feedRaw,
+  openWritingLane,
+  type WritingLane,
+} from "./write-behind-lane.ts";
 
 export interface WriteBehindJob {
   /**
@@ -26,11 +32,15 @@ export interface WriteBehindJob {
 export interface WriteBehindWindow {
   readonly seconds: number;
   readonly commands: number;
+  /** Paced ones that were due while too many were under way. */
+  readonly notSent: number;
   /** How often which failure was answered. */
   readonly failures: Readonly<Record<string, number>>;
   /** Processor time of this process. */
   readonly cpuUs: number;
   readonly rows: number;
+  /** Rows asked for that the table lacks in the end; null: nobody looked. */
+  readonly missing: number | null;
   readonly transactions: number;
   readonly backlogRecords: number;
   /** From journaled to known to be written. */
@@ -46,9 +56,12 @@ const outstanding = 256;
 const backlogMax = 2000;
 const paceMs = 2;
 const firstLookMs = 10;
+/** Backlog and all are to be in the database after so long. */
+const drainMs = 120_000;
 
 class Loop {
   commands = 0;
+  notSent = 0;
   readonly failures: Record<string, number> = {};
   #underWay = 0;
   #next = 0;
@@ -77,19 +90,25 @@ class Loop {
     });
   }
 
-  /** So many a second, evenly. */
+  /** So many a second, evenly; after a stall of the machine not all that was due meanwhile. */
   paced(perSecond: number): void {
     const startMs = systemClock.monotonicMs();
     let sent = 0;
     const beat = systemTimers.every(paceMs, () => {
       if (!this.#isRunning) beat.cancel();
       const due = ((systemClock.monotonicMs() - startMs) / 1000) * perSecond;
-      for (; this.#isRunning && sent < due; sent++) this.#send();
+      for (; this.#isRunning && sent < due; sent++) {
+        if (this.#underWay < outstanding) this.#send();
+        else this.notSent++;
+      }
     });
   }
 
-  stop(): void {
+  /** Sends no more; resolves with the rows that were asked for, once all is answered. */
+  async stop(): Promise<number> {
     this.#isRunning = false;
+    while (this.#underWay > 0) await delay(systemTimers, paceMs);
+    return this.#next;
   }
 
   #send(): void {
@@ -127,14 +146,15 @@ async function measure(job: WriteBehindJob): Promise<WriteBehindWindow> {
   before.status?.syncTime.reset();
   const startMs = systemClock.monotonicMs();
   await delay(systemTimers, windowMs);
-  // A window in which nothing was written yet measures nothing.
-  const isEmpty = () => job.isAway !== true && status()?.rows === rows;
-  while (isEmpty()) await delay(systemTimers, firstLookMs);
+  // On a machine that does something else a short window would show nothing.
+  const isEmpty = () => job.isAway !== true && status()?.transactions === transactions;
+  while (isEmpty() || loop.commands === before.commands) await delay(systemTimers, firstLookMs);
   const { user, system } = process.cpuUsage(before.cpu);
   const after = status();
-  const result = {
+  const measured = {
     seconds: (systemClock.monotonicMs() - startMs) / 1000,
     commands: loop.commands - before.commands,
+    notSent: loop.notSent,
     failures: loop.failures,
     cpuUs: user + system,
     rows: (after?.rows ?? 0) - rows,
@@ -143,15 +163,35 @@ async function measure(job: WriteBehindJob): Promise<WriteBehindWindow> {
     syncP50Ms: after?.syncTime.percentileMs(50) ?? 0,
     syncP99Ms: after?.syncTime.percentileMs(99) ?? 0,
   };
-  loop.stop();
-  return result;
+  return { ...measured, missing: await missingRows(job, writing, loop) };
+}
+
+/** Lets the pump write everything, and counts what is there. */
+async function missingRows(
+  { database, isAway }: WriteBehindJob,
+  { pump }: WritingLane,
+  loop: Loop,
+): Promise<number | null> {
+  if (database === null || pump === null || isAway === true) return null;
+  const asked = await loop.stop();
+  const isDrained = await pump.drain(drainMs);
+  assert(isDrained, () => `${String(pump.backlogRecords)} records are not written`);
+  return asked - (await countRows(database));
 }
 
 async function raw({ database, warmUpMs, windowMs }: WriteBehindJob): Promise<WriteBehindWindow> {
   assert(database !== null, "rows are fed to a database");
   const perSecond = await feedRaw(database, rowsPerRawTransaction, warmUpMs, windowMs);
   const seconds = windowMs / 1000;
-  const none = { commands: 0, cpuUs: 0, backlogRecords: 0, syncP50Ms: 0, syncP99Ms: 0 };
+  const none = {
+    commands: 0,
+    notSent: 0,
+    cpuUs: 0,
+    missing: null,
+    backlogRecords: 0,
+    syncP50Ms: 0,
+    syncP99Ms: 0,
+  };
   const rows = perSecond * seconds;
   return { ...none, failures: {}, seconds, rows, transactions: rows / rowsPerRawTransaction };
 }

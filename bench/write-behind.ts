@@ -6,6 +6,7 @@ import { chmodSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { must } from "../src/base/assert.ts";
+import { limits } from "../src/base/limits.ts";
 import { PostgresServer } from "../src/faults/postgres-server.ts";
 import { spread } from "../src/base/spread.ts";
 import type { Chart, Goal, Sample } from "../src/report/report.ts";
@@ -18,6 +19,8 @@ const program = fileURLToPath(new URL("./write-behind-process.ts", import.meta.u
 const full = { warmUpMs: 3000, windowMs: 8000, awayMs: 30_000 };
 const smoke: typeof full = { warmUpMs: 300, windowMs: 700, awayMs: 700 };
 const goals = { ofRaw: 0.6, cpuRatio: 1.1, rowUs: 3, syncP99Ms: 100 };
+/** More of the paced commands than this were due while the machine stood still. */
+const notSentMax = 0.01;
 /** Nobody listens there. */
 const away = "postgres://nobody:nothing@127.0.0.1:1/nowhere";
 
@@ -69,7 +72,9 @@ async function measureRound(url: string, size: typeof full): Promise<Round> {
     windowMs: awayMs,
   } as const;
   const awayWindow = await measure(awayJob);
-  const perSecond = perSecondOf(withDatabase.commands, withDatabase) / 2;
+  // What lane and pump both keep up with: the lane alone would leave the pump behind for good.
+  const { commands, rows: written } = withDatabase;
+  const perSecond = perSecondOf(Math.min(commands, written), withDatabase) / 2;
   const half = await measure({ ...job, kind: "paced", perSecond });
   return { raw, rows, without, with: withDatabase, away: awayWindow, half };
 }
@@ -91,9 +96,14 @@ function cpuOf({ cpuUs, commands }: WriteBehindWindow): number {
   return cpuUs / commands;
 }
 
-/** What a row costs the lane beyond 1.1 times a command without a database. */
-function rowUsOf(one: Round): number {
-  return cpuOf(one.with) - goals.cpuRatio * cpuOf(one.without);
+/** What a written row costs the lane beyond 1.1 times the commands without a database. */
+function rowUsOf({ with: window, without }: Round): number {
+  const allowedUs = goals.cpuRatio * cpuOf(without) * window.commands;
+  return (window.cpuUs - allowedUs) / window.rows;
+}
+
+function awayOf(one: Round): number {
+  return cpuOf(one.away) / cpuOf(one.without);
 }
 
 function roundLine(round: number, one: Round): string {
@@ -125,22 +135,27 @@ function result(rounds: readonly Round[]): ScenarioResult {
     row("CPU µs a command, no database", (one) => cpuOf(one.without), 1),
     row("CPU µs a command, database", (one) => cpuOf(one.with), 1),
     row("CPU µs a command, database away", (one) => cpuOf(one.away), 1),
-    row("CPU µs a row beyond 1.1 × a command", rowUsOf, 1),
-    row("away ÷ no database, CPU", (one) => cpuOf(one.away) / cpuOf(one.without), 2),
+    row("CPU µs a row beyond 1.1 × its commands", rowUsOf, 1),
+    row("away ÷ no database, CPU", awayOf, 2),
     row("half load, commands a second", (one) => perSecondOf(one.half.commands, one.half)),
     row("half load, journaled to written ms, p50", (one) => one.half.syncP50Ms, 1),
     row("half load, journaled to written ms, p99", (one) => one.half.syncP99Ms, 1),
   ]);
   const problems = rounds.flatMap((one, round) =>
-    Object.entries(one).flatMap(([name, { failures }]: [string, WriteBehindWindow]) => {
-      if (Object.keys(failures).length === 0) return [];
-      return [`round ${String(round + 1)}, ${name}: failed ${JSON.stringify(failures)}`];
+    Object.entries(one).flatMap(([name, window]: [string, WriteBehindWindow]) => {
+      const { failures, missing, notSent, commands } = window;
+      const where = `round ${String(round + 1)}, ${name}`;
+      const isComplete = missing === null || missing === 0;
+      return [
+        ...(Object.keys(failures).length > 0 ? [`${where}: ${JSON.stringify(failures)}`] : []),
+        ...(notSent > notSentMax * commands
+          ? [`${where}: ${String(notSent)} not sent in time`]
+          : []),
+        ...(isComplete ? [] : [`${where}: ${String(missing)} rows are not in the table`]),
+      ];
     }),
   );
-  const wanted =
-    `goals: pump ÷ raw ≥ ${String(goals.ofRaw)}, CPU with the database ≤ 1.1 × without + ` +
-    `${String(goals.rowUs)} µs a row, p99 at half load ≤ ${String(goals.syncP99Ms)} ms`;
-  const report = `${table}\n\n${wanted}`;
+  const report = `${table}\n\n${words}`;
   const figures = { goals, ofRaw, rounds };
   return {
     problems,
@@ -152,6 +167,16 @@ function result(rounds: readonly Round[]): ScenarioResult {
   };
 }
 
+const gatherMs = String(limits.pumpGatherMs);
+const transactionMs = String(limits.pumpTransactionMs);
+const words = [
+  `Journaled to written: a small transaction waits ${gatherMs} ms for more rows; one that runs`,
+  `makes the next one wait, and is sized to take ${transactionMs} ms; its COMMIT waits for the`,
+  "flush of the database's log. At half load the gathering bounds the median, two transactions the",
+  "tail. Half load is half of what lane and pump both kept up with.",
+  "Not measured: a database on a machine of its own (here it shares the processors), wide rows.",
+].join("\n");
+
 function ofRawOf({ rows, raw }: Round): number {
   return perSecondOf(rows.rows, rows) / perSecondOf(raw.rows, raw);
 }
@@ -161,9 +186,10 @@ function goalsOf(rounds: readonly Round[]): Goal[] {
   return [
     goalOf({ name: "pump, rows of raw", values: values(ofRawOf), atLeast: goals.ofRaw }),
     goalOf({
-      name: "CPU of a row beyond 1.1 × a command",
+      name: "CPU of a row beyond 1.1 × its commands",
       ...{ values: values(rowUsOf), atMost: goals.rowUs, unit: "µs" },
     }),
+    goalOf({ name: "CPU, database away ÷ none", values: values(awayOf), atMost: goals.cpuRatio }),
     goalOf({
       name: "journaled to written at half load, p99",
       ...{ values: values(({ half }) => half.syncP99Ms), atMost: goals.syncP99Ms, unit: "ms" },
