@@ -2,8 +2,7 @@
 // Owns: warm-up, window, and what is counted in it, the raw rate behind it (when all is warm), the
 // audit of what was kept.
 // Prints one line of JSON and ends. Does not own: servers (rivals-servers.ts), rounds (rivals.ts).
-import { processCpu } from "./process-cpu.ts";
-import { childrenOf } from "./process-children.ts";
+import { processTimes } from "./process-times.ts";
 import { audit, type Audit } from "./rivals-audit.ts";
 import { DirectReserver, emptyMembers, type DirectManner } from "./rivals-hazelcast.ts";
 import { LaneReserver } from "./rivals-lane.ts";
@@ -101,7 +100,7 @@ async function measure(job: RivalJob): Promise<RivalWindow> {
     answers: loop.answers,
     ...reserver.counts(),
     own: process.cpuUsage(),
-    servers: serversCpu(job.serverPids),
+    servers: processTimes(job.serverPids),
   });
   loop.start();
   await sleep(job.warmUpMs);
@@ -181,17 +180,7 @@ async function loopCost({ shape, differentInputs, outstanding }: RivalJob): Prom
   return (used.user + used.system) / loopAnswers;
 }
 
-/** By process, since each began; a server's children come and go. */
-function serversCpu(pids: readonly number[]): ReadonlyMap<number, number> {
-  const used = new Map<number, number>();
-  for (const pid of [...pids, ...childrenOf(pids)]) {
-    const cpu = processCpu(pid);
-    if (cpu !== null) used.set(pid, cpu.total);
-  }
-  return used;
-}
-
-/** Null where the system told nothing of a server. */
+/** A server's children come and go. Null where the system told nothing of a server. */
 function usedBetween(
   pids: readonly number[],
   before: ReadonlyMap<number, number>,

@@ -21,8 +21,9 @@ test("smoke size: ours and PostgreSQL answer, and keep what they answered", pati
   const { problems, windows, goals } = await smokeOf(list, folder);
   expect(problems).toEqual([]);
   expect(new Set(windows.map(({ rival }) => rival))).toEqual(new Set(list.map(({ name }) => name)));
-  for (const { rival, answers, audit: found, reserved, rawPerSecond } of windows) {
+  for (const { rival, answers, audit: found, reserved, rawPerSecond, ...rest } of windows) {
     expect(answers, rival).toBeGreaterThan(0);
+    if (process.platform === "linux") expect(rest.serversCpuUs, rival).not.toBeNull();
     expect(found, rival).toMatchObject({ reservations: reserved, overspentMicros: 0, overCap: 0 });
     expect(rawPerSecond !== null, rival).toBe(rival.startsWith("postgresql"));
   }
