@@ -104,9 +104,19 @@ function medianCpu(windows: readonly MeasuredWindow[]): Summary["cpuUs"] {
   return { total: of("total"), ...parts };
 }
 
-/** Medians over the profiled windows, the largest first. */
+/**
+ * Processor time by stage: medians over the profiled windows, the largest first. Samples give the
+ * lane's stages their shares of its thread's processor time; the other threads are stages, too.
+ */
 function stagesOfAll(windows: readonly MeasuredWindow[]): Map<string, number> {
-  const profiled = windows.flatMap(({ stages }) => (stages === null ? [] : [stages]));
+  const profiled = windows.flatMap(({ stages, cpuUs }) => {
+    if (stages === null || cpuUs === null) return [];
+    const scale = cpuUs.lane / sum(Object.values(stages));
+    const ofLane = Object.entries(stages).map(([name, us]) => [name, us * scale] as const);
+    const { main, pool, runtime } = cpuUs;
+    const others = { [mainStage]: main, [poolStage]: pool, [runtimeStage]: runtime };
+    return [{ ...Object.fromEntries(ofLane), ...others }];
+  });
   const names = new Set(profiled.flatMap((stages) => Object.keys(stages)));
   const medians = [...names].map((name): [string, number] => [
     name,
@@ -149,6 +159,10 @@ function goalsOf({ windows, singleBidBytes }: ThroughputFigures, all: readonly S
   return goals;
 }
 
+const mainStage = "main thread: the store";
+const poolStage = "libuv's threads: LMDB's commits";
+const runtimeStage = "V8's threads: garbage collection, compilation";
+
 /** By which share the stages of a window are more or less than its lane's processor time. */
 function stagesOff({ stages, cpuUs }: MeasuredWindow): number[] {
   if (stages === null || cpuUs === null) return [];
@@ -182,7 +196,7 @@ function chartsOf(summaries: readonly Summary[], stages: ReadonlyMap<string, num
   ];
   if (stages.size === 0) return charts;
   const series = [{ name: "µs for a bid and its notices", values: [...stages.values()] }];
-  const title = "The lane's thread, by stage";
+  const title = "Processor time, by stage";
   return [...charts, { title, xLabel: "", x: [...stages.keys()], yLabel: "µs", series }];
 }
 
@@ -248,9 +262,10 @@ function stagesText(figures: ThroughputFigures, stages: ReadonlyMap<string, numb
   const off = offs.length === 0 ? "?" : (spread(offs).median * 100).toFixed(0);
   return [
     "",
-    "The lane's thread, for one bid and its notices (four of five lost, one won and billed):",
+    "Processor time of one bid and its notices (four of five lost, one won and billed), by stage;",
+    "what has no thread of its own is the lane's:",
     textTable([["", "µs", ""], ...rows, ["all", total.toFixed(2), ""]]),
-    `Sampled by the clock: off the thread's processor time by ${off} %, and more where others took`,
-    "the processor. Taking samples costs time, too: beside the same without, see above.",
+    `Shares of the lane's thread are sampled by the clock: the samples were off its processor time`,
+    `by ${off} %. Taking them costs time, too: see the same without, above.`,
   ];
 }
