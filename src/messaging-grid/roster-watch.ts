@@ -68,7 +68,7 @@ export class RosterWatch {
    * however late it is: while somebody seems to be dead they come twice as often, and in time.
    */
   get nextLookMs(): number {
-    let nextMs = limits.heartbeatMs;
+    let nextMs: number = limits.heartbeatMs;
     for (const { entry, stillMs } of this.#slots.values()) {
       const leftMs = limits.heartbeatStillMs - stillMs;
       if (entry.card.state === "left" || stillMs <= limits.heartbeatMs || leftMs <= 0) continue;
