@@ -112,15 +112,14 @@ function stagesOfAll(windows: readonly MeasuredWindow[]): Map<string, number> {
   const profiled = windows.flatMap(({ stages, cpuUs }) => {
     if (stages === null || cpuUs === null) return [];
     const scale = cpuUs.lane / sum(Object.values(stages));
-    const ofLane = Object.entries(stages).map(([name, us]) => [name, us * scale] as const);
-    const { main, pool, runtime } = cpuUs;
-    const others = { [mainStage]: main, [poolStage]: pool, [runtimeStage]: runtime };
-    return [{ ...Object.fromEntries(ofLane), ...others }];
+    const all = new Map(Object.entries(stages).map(([name, us]) => [name, us * scale]));
+    all.set(mainStage, cpuUs.main).set(poolStage, cpuUs.pool).set(runtimeStage, cpuUs.runtime);
+    return [all];
   });
-  const names = new Set(profiled.flatMap((stages) => Object.keys(stages)));
+  const names = new Set(profiled.flatMap((stages) => [...stages.keys()]));
   const medians = [...names].map((name): [string, number] => [
     name,
-    spread(profiled.map((stages) => stages[name] ?? 0)).median,
+    spread(profiled.map((stages) => stages.get(name) ?? 0)).median,
   ]);
   return new Map(medians.sort(([, a], [, b]) => b - a));
 }
