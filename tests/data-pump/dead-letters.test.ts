@@ -10,7 +10,12 @@ import { OpenDatabase } from "../../src/data-pump/open-database.ts";
 import { PostgresDatabase } from "../../src/data-pump/postgres-database.ts";
 import type { Table } from "../../src/data-pump/table.ts";
 import type { Value } from "../../src/grid/log-record.ts";
-import { connectTo, startTestDatabase, type TestDatabase } from "../support/embedded-database.ts";
+import {
+  connectTo,
+  query,
+  startTestDatabase,
+  type TestDatabase,
+} from "../support/embedded-database.ts";
 import { addressOf } from "../support/postgres-address.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
@@ -28,17 +33,6 @@ beforeAll(async () => {
   server = await startTestDatabase();
 });
 afterAll(() => server.stop());
-
-async function query(url: string, ...texts: readonly string[]): Promise<unknown[]> {
-  const sql = connectTo(url);
-  try {
-    let rows: unknown[] = [];
-    for (const text of texts) rows = [...(await sql.unsafe(text))];
-    return rows;
-  } finally {
-    await sql.end();
-  }
-}
 
 /** A letter of partition 0; one without a reason follows another. */
 function letter(position: number, space: string, key: string, value: Value): DeadLetter {

@@ -26,7 +26,7 @@ import {
   type EmbeddedPostgres,
 } from "../../src/data-pump/embedded-postgres.ts";
 import { isRoot, unprivilegedUser } from "../../src/data-pump/unprivileged-user.ts";
-import { connectTo, openFolder } from "../support/embedded-database.ts";
+import { openFolder, query } from "../support/embedded-database.ts";
 
 // initdb and recovery are flushed to disk: on a busy machine that takes its time.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
@@ -51,15 +51,6 @@ async function start(
   const server = unwrap(await startEmbeddedPostgres(options));
   cleanups.push(() => server.stop());
   return server;
-}
-
-async function query(url: string, text: string): Promise<unknown[]> {
-  const sql = connectTo(url);
-  try {
-    return [...(await sql.unsafe(text))];
-  } finally {
-    await sql.end();
-  }
 }
 
 function isAlive(pid: number): boolean {

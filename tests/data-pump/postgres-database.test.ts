@@ -11,7 +11,12 @@ import { OpenDatabase } from "../../src/data-pump/open-database.ts";
 import { PostgresDatabase } from "../../src/data-pump/postgres-database.ts";
 import type { Table } from "../../src/data-pump/table.ts";
 import type { GridIdentity } from "../../src/grid/grid-directory.ts";
-import { connectTo, startTestDatabase, type TestDatabase } from "../support/embedded-database.ts";
+import {
+  connectTo,
+  query,
+  startTestDatabase,
+  type TestDatabase,
+} from "../support/embedded-database.ts";
 import { addressOf } from "../support/postgres-address.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
@@ -48,15 +53,6 @@ function open(url: string, grid = identity, tables: readonly Table[] = [orders])
   const one = new PostgresDatabase({ address, identity: grid, tables, timers: systemTimers });
   opened.push(one);
   return one;
-}
-
-async function query(url: string, text: string): Promise<unknown[]> {
-  const sql = connectTo(url);
-  try {
-    return [...(await sql.unsafe(text))];
-  } finally {
-    await sql.end();
-  }
 }
 
 function chain(byte: number): Buffer {

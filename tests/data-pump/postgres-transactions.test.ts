@@ -14,7 +14,7 @@ import type {
 import { PostgresDatabase } from "../../src/data-pump/postgres-database.ts";
 import type { Table } from "../../src/data-pump/table.ts";
 import type { Value } from "../../src/grid/log-record.ts";
-import { connectTo, startTestDatabase, type TestDatabase } from "../support/embedded-database.ts";
+import { query, startTestDatabase, type TestDatabase } from "../support/embedded-database.ts";
 import { addressOf } from "../support/postgres-address.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
@@ -54,17 +54,6 @@ async function owner(): Promise<{ url: string; pump: PostgresDatabase }> {
     ),
   );
   return { url, pump };
-}
-
-async function query(url: string, ...texts: readonly string[]): Promise<unknown[]> {
-  const sql = connectTo(url);
-  try {
-    let rows: unknown[] = [];
-    for (const text of texts) rows = [...(await sql.unsafe(text))];
-    return rows;
-  } finally {
-    await sql.end();
-  }
 }
 
 type Entries = readonly (readonly [key: string, value: Value])[];

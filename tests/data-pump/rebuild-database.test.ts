@@ -12,7 +12,7 @@ import { PostgresRebuildDatabase } from "../../src/data-pump/rebuild-database.ts
 import type { Table } from "../../src/data-pump/table.ts";
 import type { Change, Value } from "../../src/grid/log-record.ts";
 import type { FencedRow, RebuildSink } from "../../src/grid/rebuild-ports.ts";
-import { connectTo, startTestDatabase, type TestDatabase } from "../support/embedded-database.ts";
+import { query, startTestDatabase, type TestDatabase } from "../support/embedded-database.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
 
@@ -96,15 +96,6 @@ class Sink implements RebuildSink {
       this.taken.set(key, value);
     }
     return Promise.resolve({ ok: true, value: null });
-  }
-}
-
-async function query(url: string, text: string): Promise<unknown[]> {
-  const sql = connectTo(url);
-  try {
-    return [...(await sql.unsafe(text))];
-  } finally {
-    await sql.end();
   }
 }
 

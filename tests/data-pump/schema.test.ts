@@ -8,7 +8,7 @@ import { systemTimers } from "../../src/base/timers.ts";
 import { OpenDatabase } from "../../src/data-pump/open-database.ts";
 import { PostgresDatabase } from "../../src/data-pump/postgres-database.ts";
 import type { Table } from "../../src/data-pump/table.ts";
-import { connectTo, startTestDatabase, type TestDatabase } from "../support/embedded-database.ts";
+import { query, startTestDatabase, type TestDatabase } from "../support/embedded-database.ts";
 import { addressOf } from "../support/postgres-address.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
@@ -49,17 +49,6 @@ beforeAll(async () => {
   server = await startTestDatabase();
 });
 afterAll(() => server.stop());
-
-async function query(url: string, ...texts: readonly string[]): Promise<unknown[]> {
-  const sql = connectTo(url);
-  try {
-    let rows: unknown[] = [];
-    for (const text of texts) rows = [...(await sql.unsafe(text))];
-    return rows;
-  } finally {
-    await sql.end();
-  }
-}
 
 function admin(url: string): OpenDatabase {
   return new OpenDatabase(addressOf(url), systemTimers);

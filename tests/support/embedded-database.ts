@@ -24,6 +24,18 @@ export function connectTo(url: string): postgres.Sql {
   return postgres(url, { max: 1, onnotice: () => undefined, types: { bigint: postgres.BigInt } });
 }
 
+/** Runs texts one after the other from outside; the rows of the last one. */
+export async function query(url: string, ...texts: readonly string[]): Promise<unknown[]> {
+  const sql = connectTo(url);
+  try {
+    let rows: unknown[] = [];
+    for (const text of texts) rows = [...(await sql.unsafe(text))];
+    return rows;
+  } finally {
+    await sql.end();
+  }
+}
+
 export class TestDatabase {
   readonly server: EmbeddedPostgres;
   readonly #folder: string;
