@@ -1,15 +1,15 @@
 // Campaign index: which campaigns fit an impression by size, country, site category and domain.
 // Owns: the tree. Does not own: what a request blocks (bid-filter.ts), money (bid-command.ts).
 // Invariants (docs/invariants.md):
-//   B6. A search finds exactly the campaigns that fit, whatever was added and removed before, and
-//       its cost does not depend on how many others there are.
+//   B6. A search finds exactly the campaigns that fit, and its cost does not depend on how many
+//       others there are.
 //
 // A campaign is filed under every combination of what it is targeted to, and under "any" where it
 // is not targeted. So a search looks only at places where all that it finds fits. Filed under its
 // rarest target alone, a campaign would take less memory, but whoever shares that target and misses
 // another would be looked at. Domains come last: nearly all combinations differ in their domain
 // alone, and so each takes one place in a map that is there already.
-import { assert, must } from "../base/assert.ts";
+import { assert } from "../base/assert.ts";
 import type { Campaign } from "./campaign.ts";
 import { parentOf } from "./campaign.ts";
 import type { Size } from "./bid-filter.ts";
@@ -30,16 +30,15 @@ type ByCountry = Map<string, ByCategory>;
 
 export class CampaignIndex {
   readonly #bySize = new Map<number, ByCountry>();
-  /** By campaign, the last search that found it: none is found twice. Undefined: not filed. */
-  readonly #foundIn: (number | undefined)[] = [];
+  /** By campaign, the last search that found it: none is found twice. */
+  readonly #foundIn: number[] = [];
   #search = 0;
 
   constructor(campaigns: readonly Campaign[]) {
-    for (const campaign of campaigns) this.add(campaign);
+    for (const campaign of campaigns) this.#add(campaign);
   }
 
-  /** Files a campaign; no other with its `index` may be filed. */
-  add(campaign: Campaign): void {
+  #add(campaign: Campaign): void {
     assert(this.#foundIn[campaign.index] === undefined, "a campaign is filed once");
     this.#foundIn[campaign.index] = 0;
     const { countries, siteCategories, domains } = campaign;
@@ -57,26 +56,6 @@ export class CampaignIndex {
           }
         }
       }
-    }
-  }
-
-  /** Takes a campaign out again: the one that was added, not another like it. */
-  remove(campaign: Campaign): void {
-    assert(this.#foundIn[campaign.index] !== undefined, "only what is filed is taken out");
-    this.#foundIn[campaign.index] = undefined;
-    const { countries, siteCategories, domains } = campaign;
-    for (const { width, height } of campaign.creatives) {
-      prune(this.#bySize, sizeKey(width, height), (byCountry) => {
-        for (const country of countries ?? [any]) {
-          prune(byCountry, country, (byCategory) => {
-            for (const category of siteCategories ?? [any]) {
-              prune(byCategory, category, (byDomain) => {
-                for (const domain of domains ?? [any]) take(byDomain, domain, campaign);
-              });
-            }
-          });
-        }
-      });
     }
   }
 
@@ -146,23 +125,4 @@ function at<K, V>(map: Map<K, V>, key: K, make: () => V): V {
   const made = make();
   map.set(key, made);
   return made;
-}
-
-/** Takes something out of the map under `key`, which goes too where nothing is left in it. */
-function prune<K, M extends Map<unknown, unknown>>(
-  map: Map<K, M>,
-  key: K,
-  takeOut: (inner: M) => void,
-): void {
-  const inner = must(map.get(key), "what was filed is where it was filed");
-  takeOut(inner);
-  if (inner.size === 0) map.delete(key);
-}
-
-function take(byDomain: ByDomain, domain: string, campaign: Campaign): void {
-  const filed = must(byDomain.get(domain), "what was filed is where it was filed");
-  const place = filed.indexOf(campaign);
-  assert(place >= 0, "the campaign that was filed is the one that is taken out");
-  if (filed.length === 1) byDomain.delete(domain);
-  else filed.splice(place, 1);
 }

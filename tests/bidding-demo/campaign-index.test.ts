@@ -95,46 +95,6 @@ test("B6: a search finds what a scan of all campaigns finds, once each, in order
   );
 });
 
-test("B6: while campaigns come, go and change, the index is as if it had been made anew", () => {
-  const updates = fc.array(fc.record({ slot: fc.nat({ max: 7 }), to: fc.nat() }), {
-    maxLength: 40,
-  });
-  fc.assert(
-    fc.property(declarations, updates, audiences, (declared, changes, audience) => {
-      const index = new CampaignIndex([]);
-      const filed = new Map<number, Campaign>();
-      for (const { slot, to } of changes) {
-        const before = filed.get(slot);
-        if (before !== undefined) index.remove(before);
-        filed.delete(slot);
-        const declaration = declared[to % (declared.length + 1)];
-        if (declaration === undefined) continue; // it only goes
-        const campaign = resolveCampaign(declaration, slot);
-        index.add(campaign);
-        filed.set(slot, campaign);
-        const expected = scan([...filed.values()], sizes, audience);
-        expect(index.search(sizes.map(size), audience)).toEqual(expected);
-      }
-      const anew = new CampaignIndex([...filed.values()]);
-      const search = (one: CampaignIndex) => () => one.search(sizes.map(size), audience);
-      expect(lookups(search(index))).toBe(lookups(search(anew)));
-    }),
-  );
-});
-
-test("B6: of campaigns that are gone nothing is left to be looked at", () => {
-  fc.assert(
-    fc.property(declarations, (declared) => {
-      const campaigns = declared.map(resolveCampaign);
-      const index = new CampaignIndex(campaigns);
-      for (const one of campaigns) index.remove(one);
-      const audience = { country: "USA", domain: "a.example", siteCategories: ["IAB1-2"] };
-      // One for each size: it leads nowhere.
-      expect(lookups(() => index.search(sizes.map(size), audience))).toBe(sizes.length);
-    }),
-  );
-});
-
 test("B6: the cost of a search does not grow with campaigns that do not fit", () => {
   const audience = { country: "USA", domain: "a.example", siteCategories: ["IAB1-2"] };
   const { creative } = campaign();
