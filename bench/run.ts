@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { reportPage } from "../src/report/report-page.ts";
 import { formatReport, sealReport, type Goal, type Report } from "../src/report/report.ts";
 import { unjudged } from "../src/report/verdict.ts";
+import { CoRunners } from "./co-runners.ts";
 import { environment, probe, probesTaken } from "./machine.ts";
 import { textTable, type Scenario } from "./scenario.ts";
 
@@ -24,12 +25,14 @@ export async function runScenario(scenario: Scenario, options: RunOptions): Prom
   const times = rounds === 1 ? "1 round" : `${String(rounds)} rounds`;
   const startedAt = new Date().toISOString();
   const startMs = performance.now();
+  const coRunners = new CoRunners();
   progress(`${scenario.name}: ${times}, ${smoke ? "smoke size" : scenario.takes}`);
   probe();
   const result = await scenario.run({ rounds, smoke, folder, progress });
   probe();
   const { problems } = result;
-  const { commit, ...facts } = environment(folder);
+  const { commit, ...machine } = environment(folder);
+  const facts = { ...machine, coRunners: coRunners.summary() };
   const report = sealReport({
     version: 1,
     scenario: scenario.name,
