@@ -146,6 +146,20 @@ test("O1: a join moves its share and no more; a leave moves the leaver's", async
   expect(claims).toHaveLength(3);
 });
 
+test("O4: what was given to a lane that leaves as well, and never claimed it, comes back", async () => {
+  const [a, b] = (await lanes("a", "b")) as [TestLane, TestLane];
+  const [given] = [...a.held.values()];
+  if (given === undefined) throw new Error("a lane has partitions");
+  claims = [];
+  for (const lane of [a, b]) lane.ownership.leave();
+  a.held.delete(given.partition);
+  a.ownership.gaveAway(given, true);
+  expect(a.ownership.isWaitedFor).toBe(true);
+  await pass(settleMs);
+  expect(claims).toEqual([`a ${String(given.partition)}`]);
+  expect(shares([a, b])).toEqual([0, 0]); // it goes on to nobody
+});
+
 test("O1: a dead lane's partitions are claimed once it stood still and nothing connects it", async () => {
   const [a, b, c] = (await lanes("a", "b", "c")) as [TestLane, TestLane, TestLane];
   claims = [];
