@@ -27,11 +27,21 @@ export function rivalsReport(figures: RivalsFigures): ScenarioResult {
   return {
     problems: windows.flatMap(problemsOf),
     report: rivalsText(figures, rows),
-    figures: { ...figures, leftOut: Object.fromEntries(figures.leftOut), rows },
+    figures: {
+      ...figures,
+      leftOut: Object.fromEntries(figures.leftOut),
+      windows: windows.map((window) => withoutProbes(window, disturbed)),
+    },
     goals: goalsOf(figures),
     samples: samplesOf(figures),
     charts: chartsOf(figures, rows),
   };
+}
+
+/** The report has all probes; here it is said beside which windows they were off. */
+function withoutProbes(window: MeasuredRival, disturbed: ReadonlySet<MeasuredRival>) {
+  const entries = Object.entries(window).filter(([name]) => name !== "probes");
+  return { ...Object.fromEntries(entries), isDisturbed: disturbed.has(window) };
 }
 
 function windowsOf(

@@ -7,7 +7,7 @@ import type { Goal } from "../../src/report/report.ts";
 
 interface Smoke {
   readonly problems: readonly string[];
-  readonly windows: readonly MeasuredRival[];
+  readonly windows: readonly Omit<MeasuredRival, "probes">[];
   readonly goals: readonly Goal[];
 }
 
@@ -15,7 +15,7 @@ interface Smoke {
 export async function smokeOf(list: readonly Rival[], folder: string): Promise<Smoke> {
   const options = { rounds: 1, smoke: true, folder, progress: () => undefined };
   const { problems, figures, goals } = await measureRivals(options, list);
-  const { windows } = figures as { readonly windows: readonly MeasuredRival[] };
+  const { windows } = figures as { readonly windows: readonly Omit<MeasuredRival, "probes">[] };
   return { problems, windows, goals };
 }
 
