@@ -19,7 +19,7 @@ export class CoRunners {
   readonly #before = usages();
   readonly #startMs = performance.now();
 
-  /** The busiest others since this was made, by name, as shares of one processor; "none", "not told". */
+  /** The busiest others since then, by name, as shares of a processor; or "none", "not told". */
   summary(): string {
     const after = usages();
     if (after.size === 0) return "not told";

@@ -24,7 +24,7 @@ export function processTimes(pids: readonly number[]): ReadonlyMap<number, numbe
 function readStat(pid: string): { readonly parent: number; readonly us: number } | null {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // A name in parentheses may hold anything; behind it the parent is second, the times 12th, 13th.
+    // A name in parentheses may hold anything; behind it the parent is second, times 12th, 13th.
     const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
     return { parent: Number(fields[1]), us: (Number(fields[11]) + Number(fields[12])) * tickUs };
   } catch {

@@ -1,6 +1,6 @@
 // Goal: what the generator reports is what the server did, stalls and all, and where it was itself
 // the bottleneck it says so. Method: real processes; the server's own log and the plan say the
-// truth of that very run, so a busy machine changes both sides. The narrow limits of a quiet machine
+// truth of that very run, so a busy machine changes both sides. The narrow limits of a quiet one
 // are those of the benchmark `generator`.
 import { createServer, type AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
