@@ -42,7 +42,7 @@ export interface LoadingFigures {
 export const loadingBack: Scenario = {
   name: "loading-back",
   summary: "a grid made anew from its database, beside a raw SELECT; once with 10 million rows",
-  takes: "about 5 minutes, and 8 GB of disk",
+  takes: "about 5 minutes",
   roundsDefault: 5,
   run: measureLoadingBack,
 };

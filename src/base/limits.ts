@@ -212,9 +212,9 @@ export const limits = {
   /** The time that a request of a load may take where nobody says, and at most. */
   loadDeadlineMs: 10_000,
   loadDeadlineMsMax: 60_000,
-  /** From here on what it measured may be its own: its lateness (p99), its share of a core. */
+  /** From here on what it measured may be its own: its lateness (p99), its part of a core. */
   loadLatenessMsMax: 5,
-  loadCpuShareMax: 0.8,
+  loadCpuPercentMax: 80,
   /** What a load generator reads of one response. More: RESPONSE_MALFORMED. */
   responseHeadBytesMax: 16 * 1024,
   responseBodyBytesMax: 1024 * 1024,

@@ -82,7 +82,7 @@ export function loadTotals(seconds: readonly LoadSecond[]): LoadTotals {
 
 /** Why what a generator measured may be its own doing; none: it is the server's. */
 export function generatorProblems(latenessMsP99: number, cpuShare: number): string[] {
-  const { loadLatenessMsMax, loadCpuShareMax } = limits;
+  const { loadLatenessMsMax, loadCpuPercentMax } = limits;
   const problems: string[] = [];
   if (latenessMsP99 > loadLatenessMsMax) {
     problems.push(
@@ -90,10 +90,10 @@ export function generatorProblems(latenessMsP99: number, cpuShare: number): stri
         `(${loadLatenessMsMax} are allowed): ask for a lower rate, or give it a core of its own`,
     );
   }
-  if (cpuShare > loadCpuShareMax) {
+  if (cpuShare * 100 > loadCpuPercentMax) {
     problems.push(
       `the generator used ${(cpuShare * 100).toFixed(0)} % of a core ` +
-        `(${loadCpuShareMax * 100} are allowed): ask for a lower rate`,
+        `(${loadCpuPercentMax} are allowed): ask for a lower rate`,
     );
   }
   return problems;

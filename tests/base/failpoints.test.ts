@@ -19,6 +19,7 @@ test("kill: the process dies there, at that time", async () => {
 test("stop: the process stands there until it is resumed", async () => {
   const env = failpointEnvironment({ name: "log.trim", does: "stop", time: 2 });
   const child = startProcess(program, [], { env });
+  await child.line(/^at 2$/);
   await until("it stands", () => {
     const state = readFileSync(`/proc/${String(child.pid)}/stat`, "utf8").split(") ")[1]?.[0];
     return Promise.resolve(state === "T" ? null : `state ${String(state)}`);
