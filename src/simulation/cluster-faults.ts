@@ -31,6 +31,7 @@ const faultKinds = [
   "primary",
   "database crash",
   "database hang",
+  "database restore",
   "constraint",
   "operator",
   "database out of reach",
@@ -204,8 +205,11 @@ export class ClusterFaults {
       case "constraint":
         this.#constrain();
         break;
+      case "database restore":
+        this.#restoreLater();
+        break;
       case "operator":
-        this.#retryLetters();
+        this.#operate();
         break;
       default:
         if (lane !== null) this.#laneFault(kind, lane);
@@ -404,10 +408,32 @@ export class ClusterFaults {
     );
   }
 
-  #retryLetters(): void {
+  /** Seldom, as it may end the run: the database goes back to a backup that is made now. */
+  #restoreLater(): void {
+    if (!this.#random.chance(0.2)) return;
+    const { database, oracle, probes, time } = this.#world;
+    const restore = oracle.backupDatabase();
+    this.#note("a backup of the database is made");
+    time.after(this.#random.fraction() * this.#random.pick([100, 3000]), () => {
+      if (this.#healed) return;
+      this.#note("the database is restored");
+      database.crash();
+      restore();
+      database.start();
+      probes.reached("database restored");
+    });
+  }
+
+  #operate(): void {
     const { oracle, probes } = this.#world;
     if (oracle.parked.length === 0) return;
     const key = this.#random.pick(oracle.parked);
+    if (this.#random.chance(0.4)) {
+      this.#note(`an operator drops the letters of ${key}`);
+      oracle.dropLetters(key);
+      probes.reached("dead letters dropped");
+      return;
+    }
     const isDone = oracle.retryLetters(key);
     this.#note(`an operator retries the letters of ${key}: ${isDone ? "written" : "refused"}`);
     if (isDone) probes.reached("dead letters retried");

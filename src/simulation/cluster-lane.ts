@@ -230,8 +230,9 @@ export class ClusterLane {
         const how = halted ? "halts" : "stops";
         diary.note(partition, () => `${this.title} ${how}: ${reason.message} [${reason.code}]`);
         if (this.process.state !== "dead") {
-          oracle.stopped(partition, this.title, reason, this.#options.world.time.nowMs);
-          if (oracle.isHalted) probes.reached("partition halted: its owners died");
+          const { nowMs } = this.#options.world.time;
+          const path = oracle.stopped(partition, this.title, reason, nowMs);
+          if (path !== null) probes.reached(path);
         }
       },
       released: (partition, epoch) => {

@@ -134,6 +134,15 @@ export class ClusterLogOracle {
     }
   }
 
+  /** True where all records from a position on are stored. Claims always are, others are trimmed. */
+  holdsFrom(position: number): boolean {
+    for (let each = position; each <= this.tail; each++) {
+      const key = recordKey(this.#options.partition, each);
+      if (!this.#primary.has(storedKey(this.#map, key))) return false;
+    }
+    return true;
+  }
+
   /** Every live copy, taken as the primary, must hold everything. */
   audit(when: string): void {
     for (const [index, replica] of this.#options.copies.replicas.entries()) {

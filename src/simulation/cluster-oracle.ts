@@ -64,6 +64,10 @@ export class ClusterOracle {
   readonly #asked = new Map<string, string>();
   readonly #deathsMs: number[] = [];
   #isHalted = false;
+  /** The database went back to a backup: what follows from that is nobody's fault. */
+  #isRestored = false;
+  /** By partition: how far it was ever written. */
+  readonly #writtenMost = new Map<number, number>();
   #promises = 0;
 
   constructor({ identity, workload, copies, server }: ClusterOracleOptions) {
@@ -119,6 +123,7 @@ export class ClusterOracle {
     const row = this.#server.row(partition);
     const { position, body } = record.record;
     if (row?.complete !== true || position <= row.seq || entriesOf(body).length === 0) return;
+    if (this.#isRestored) return; // a backup may be of a moment in which it was complete
     const what = `record ${String(position)} is acknowledged, and the database says`;
     this.violate(partition, `${what} that nothing follows ${String(row.seq)}`); // P12
   }
@@ -164,19 +169,50 @@ export class ClusterOracle {
     this.#deathsMs.push(atMs);
   }
 
-  /** True where a partition halted because so many lanes died that it had to be suspected. */
+  /** True where a partition halted as it should: its owners died, or the database is too old. */
   get isHalted(): boolean {
     return this.#isHalted;
   }
 
-  stopped(partition: number, lane: string, { code, message }: Failure, atMs: number): void {
-    if (lawfulStops.has(code)) return;
+  /** A partition stopped: the rare path that it took, if any. */
+  stopped(
+    partition: number,
+    lane: string,
+    { code, message }: Failure,
+    atMs: number,
+  ): RarePath | null {
+    if (lawfulStops.has(code)) return null;
     const deaths = this.#deathsMs.filter((each) => atMs - each <= suspicionMs).length;
     if (code === "PARTITION_HALTED" && deaths >= limits.emptyClaimsMax) {
       this.#isHalted = true;
-      return;
+      return "partition halted: its owners died";
+    }
+    if (code === "DATABASE_LOST" && this.#isLostByRestore(partition)) {
+      this.#isHalted = true;
+      return "partition halted: the database is too old";
     }
     this.violate(partition, `${lane} stopped it: ${message} [${code}]`);
+    return null;
+  }
+
+  /** The log does not hold what the database lacks since it was restored. */
+  #isLostByRestore(partition: number): boolean {
+    const seq = this.#server.row(partition)?.seq ?? 0;
+    return this.#isRestored && !this.#log(partition).holdsFrom(seq + 1);
+  }
+
+  /** A backup of the database; calling what is returned goes back to it, here as well. */
+  backupDatabase(): () => void {
+    const [restoreServer, restoreTables] = [this.#server.backup(), this.#tables.backup()];
+    return () => {
+      for (const [partition] of this.logs.entries()) {
+        const seq = this.#server.row(partition)?.seq ?? 0;
+        this.#writtenMost.set(partition, Math.max(seq, this.#writtenMost.get(partition) ?? 0));
+      }
+      restoreServer();
+      restoreTables();
+      this.#isRestored = true;
+    };
   }
 
   /** A client was told that this happened: it is journaled now, and written where it asked so. */
@@ -223,7 +259,7 @@ export class ClusterOracle {
     this.#tables.audit();
     const view: FinalView = {
       entries: (space) => this.logs.flatMap(({ fold }) => [...fold.entries(space)]),
-      rows: (table) => this.#server.table(table),
+      rows: (table) => this.#tables.rows(table),
     };
     for (const problem of this.#workload.problems(view)) this.violate(null, problem);
   }
@@ -247,8 +283,14 @@ export class ClusterOracle {
     return this.#tables.retry(key);
   }
 
+  /** An operator forgets a key's dead letters. */
+  dropLetters(key: string): void {
+    this.#tables.drop(key);
+  }
+
   #isWritten(effect: string, { partition, position }: Place): boolean {
-    const seq = this.#server.row(partition)?.seq ?? 0;
+    const writtenMost = this.#writtenMost.get(partition) ?? 0; // answered before it was restored
+    const seq = Math.max(this.#server.row(partition)?.seq ?? 0, writtenMost);
     const letters = this.#server.letters(partition).filter((one) => one.position === position);
     const isLetter = letters.some((one) => this.#workload.effectIn(one) === effect);
     return seq >= position && !isLetter;

@@ -249,16 +249,19 @@ class ClusterRun {
       world.oracle.violate(null, `a minute after all was healed: ${what}`);
       return false;
     };
+    const complain = (what: readonly string[]): void => {
+      if (!world.oracle.isHalted) world.oracle.violate(null, what.join("; "));
+    };
     const all = (): ClusterLane[] => seats.living;
     if (!(await waitFor("clients wait", () => clients.isIdle))) return;
     const isServed = (): boolean => unserved(world, all()).length === 0;
     if (!(await waitFor("partitions are served by nobody, or by two", isServed))) {
-      world.oracle.violate(null, unserved(world, all()).join("; "));
+      complain(unserved(world, all()));
       return;
     }
     const isAgreed = (): boolean => uneasy(all()).length === 0;
     if (!(await waitFor("lanes do not agree, or have alarms", isAgreed))) {
-      world.oracle.violate(null, uneasy(all()).join("; "));
+      complain(uneasy(all()));
       return;
     }
     const open = new Map<string, ClusterLane>();
@@ -274,7 +277,7 @@ class ClusterRun {
     // One that was replaced may still find that out, and end.
     const isOpen = ([, lane]: [string, ClusterLane]): boolean => lane.state !== "over";
     if (!(await waitFor("not every lane can serve every key", () => ![...open].some(isOpen)))) {
-      world.oracle.violate(null, [...open.keys()].slice(0, 5).join("; "));
+      complain([...open.keys()].slice(0, 5));
       return;
     }
     const isWritten = (): boolean =>

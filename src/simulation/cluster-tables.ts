@@ -40,12 +40,19 @@ function nameOf(letter: DeadLetter): string {
   return `${where} ${space}/${key} ${JSON.stringify(value)} ${why}`;
 }
 
+function refill<K, V>(map: Map<K, V>, entries: readonly (readonly [K, V])[]): void {
+  map.clear();
+  for (const [key, value] of entries) map.set(key, value);
+}
+
 export class ClusterTables {
   readonly #options: ClusterTablesOptions;
   readonly #expected = new Map<string, Map<string, Value>>();
   readonly #written = new Map<number, number>();
   /** Of each parked key, by partition, space and key. */
   readonly #letters = new Map<string, DeadLetter[]>();
+  /** By table and key: what a row would be if its letters had not been dropped. */
+  readonly #dropped = new Map<string, Map<string, Value>>();
 
   constructor(options: ClusterTablesOptions) {
     this.#options = options;
@@ -89,6 +96,43 @@ export class ClusterTables {
     this.#letters.delete(name);
     this.#compare(partition, { table: table.name, key });
     return true;
+  }
+
+  /** As an operator does it: a key's letters are forgotten, and its row stays as it is. */
+  drop(name: string): void {
+    const { server, tables } = this.#options;
+    const letters = this.#letters.get(name) ?? [];
+    const last = letters.at(-1);
+    const table = last === undefined ? undefined : tables.get(last.space);
+    if (last === undefined || table === undefined) return;
+    server.dropLetters(last.partition, last.space, last.key);
+    this.#letters.delete(name);
+    const dropped = this.#dropped.get(table.name) ?? new Map<string, Value>();
+    this.#dropped.set(table.name, dropped.set(last.key, last.value));
+  }
+
+  /** The rows of a table, as they were if nobody had dropped letters. */
+  rows(table: string): ReadonlyMap<string, Value> {
+    const rows = new Map(this.#options.server.table(table));
+    for (const [key, value] of this.#dropped.get(table) ?? []) {
+      if (value === null) rows.delete(key);
+      else rows.set(key, value);
+    }
+    return rows;
+  }
+
+  /** A backup of what the database should hold; calling what is returned goes back to it. */
+  backup(): () => void {
+    const expected = [...this.#expected].map(([name, rows]) => [name, new Map(rows)] as const);
+    const dropped = [...this.#dropped].map(([name, rows]) => [name, new Map(rows)] as const);
+    const letters = [...this.#letters];
+    const written = [...this.#written];
+    return () => {
+      refill(this.#expected, expected);
+      refill(this.#dropped, dropped);
+      refill(this.#letters, letters);
+      refill(this.#written, written);
+    };
   }
 
   #judge({ steps, rows, letters }: PumpTransaction): void {
@@ -173,6 +217,7 @@ export class ClusterTables {
 
   #set({ name, kind }: Table, key: string, value: Value): void {
     if (kind === "append") return;
+    this.#dropped.get(name)?.delete(key);
     if (value === null) this.#expected.get(name)?.delete(key);
     else this.#expected.get(name)?.set(key, value);
   }

@@ -42,6 +42,10 @@ function entryOf<V>(map: Map<string, V>, name: string, make: () => V): V {
   return known;
 }
 
+function isOf(letter: DeadLetter, space: string, key: string): boolean {
+  return letter.space === space && letter.key === key;
+}
+
 export class DatabaseServer {
   #state: ServerState = {
     progress: new Map(),
@@ -98,19 +102,24 @@ export class DatabaseServer {
 
   /** As an operator does it: all letters of a key go to the tables, in order. */
   retryLetters(partition: number, space: string, key: string, tables: TablesBySpace): boolean {
-    const isOne = (letter: DeadLetter): boolean =>
-      letter.partition === partition && letter.space === space && letter.key === key;
     const rows = new RowBatch();
     const table = tables.get(space);
     if (table === undefined) return false;
-    const letters = this.#state.letters.filter(isOne);
+    const letters = this.letters(partition).filter((one) => isOf(one, space, key));
     for (const { value } of letters) rows.add(table, key, value);
     const written = rows.toTables();
     if (letters.length === 0 || this.#refusal(written) !== null) return false;
     this.#write(written);
-    this.#state.letters = this.#state.letters.filter((letter) => !isOne(letter));
-    this.#raise(partition);
+    this.dropLetters(partition, space, key);
     return true;
+  }
+
+  /** As an operator does it: all letters of a key are forgotten. */
+  dropLetters(partition: number, space: string, key: string): void {
+    this.#state.letters = this.#state.letters.filter((letter) => {
+      return letter.partition !== partition || !isOf(letter, space, key);
+    });
+    this.#raise(partition);
   }
 
   /** The rows of a table of kind "append", in order. */
