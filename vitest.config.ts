@@ -23,8 +23,8 @@ export default defineConfig({
           name: "tests",
           include: ["tests/**/*.test.ts"],
           exclude: [onMembers],
-          // Clusters and databases bring threads and processes of their own.
-          maxWorkers: 2,
+          // Clusters and databases bring threads and processes of their own, and are waited for.
+          maxWorkers: 3,
           sequence: { groupOrder: 0 },
         },
       },
