@@ -134,7 +134,7 @@ export class ClusterLogOracle {
     }
   }
 
-  /** True where all records from a position on are stored. Claims always are, others are trimmed. */
+  /** True where every record from there on are stored: claims always are, others are trimmed. */
   holdsFrom(position: number): boolean {
     for (let each = position; each <= this.tail; each++) {
       const key = recordKey(this.#options.partition, each);

@@ -1,7 +1,7 @@
-// Goal: every bid and every settlement of the demo is written exactly once, whoever dies, while logs
-// are trimmed. Method: a real PostgreSQL whose triggers note each write of these tables in one that
-// has no unique key, and keep its sum; kill -9 of the unit and of the server under load. What they
-// noted is compared with the exchange's own ledger, and the grid's bytes with what was journaled.
+// Goal: every bid and every settlement of the demo is written exactly once, whoever dies, while the
+// log is trimmed. Method: a real PostgreSQL whose triggers note each write of these tables in one
+// without a unique key, and keep its sum; kill -9 of the unit and of the server under load. What
+// they noted is compared with the exchange's ledger, and the grid's bytes with what was journaled.
 import { join } from "node:path";
 import type postgres from "postgres";
 import { expect, onTestFinished, test } from "vitest";
