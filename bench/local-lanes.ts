@@ -37,6 +37,7 @@ export class LocalLanes {
   readonly #store: Store;
   readonly #moves: Moves;
   readonly #lanes = new Map<string, Lane>();
+  #joins = 0;
 
   private constructor(store: Store, identity: GridIdentity, moves: Moves) {
     this.#store = store;
@@ -69,7 +70,8 @@ export class LocalLanes {
       lane: {
         incarnation: newId(random),
         unit: newId(random),
-        name,
+        // One that came again under the same name would get its share later each time.
+        name: `${name} ${String(++this.#joins)}`,
         address: name,
         release: "",
         database: null,
