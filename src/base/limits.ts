@@ -127,6 +127,8 @@ export const limits = {
   /** Between tries of a command whose owner is not known or moves. */
   commandRetryMs: 20,
 
+  /** Where no write to LMDB ended for so long, who sleeps at its lock is woken (lmdb-waker.ts). */
+  lmdbStillMs: 1000,
   /** What logs and checkpoints may take in the grid where nobody says. More: GRID_FULL. */
   gridBytesDefault: 4 * 1024 * 1024 * 1024,
   /** A checkpoint is worth it from so many bytes of log, and from half of the state's. */

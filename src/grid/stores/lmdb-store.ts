@@ -32,6 +32,7 @@ import { failed, ok, type Outcome } from "../../base/failure.ts";
 import { limits } from "../../base/limits.ts";
 import { withDeadline, type Timers } from "../../base/timers.ts";
 import type { ByteMap, Store } from "../store.ts";
+import { LmdbWaker } from "./lmdb-waker.ts";
 
 /** What is used of lmdb. `ifVersion`: null = only where there is no value. */
 interface Database {
@@ -131,15 +132,17 @@ class LmdbMap implements ByteMap {
 class LmdbStore implements Store {
   readonly #database: Database;
   readonly #timers: Timers;
+  readonly #waker: LmdbWaker;
   // The sequences of two handles meet with a chance of about 2^-40. (Never part of a replay.)
   #version = randomInt(1, 2 ** 48 - 1);
   #underWay = 0;
   #idle: (() => void) | null = null;
   #closing: Promise<void> | null = null;
 
-  constructor(database: Database, timers: Timers) {
+  constructor(database: Database, folder: string, timers: Timers) {
     this.#database = database;
     this.#timers = timers;
+    this.#waker = new LmdbWaker(folder, timers);
   }
 
   map(name: string): ByteMap {
@@ -191,11 +194,11 @@ class LmdbStore implements Store {
   /** Stores under a new version; false where the condition did not hold. */
   write(key: Buffer, value: Buffer, ifVersion?: number | null): Promise<boolean> {
     this.#version = (this.#version + 1) % versionMax;
-    return this.#database.put(key, value, this.#version, ifVersion);
+    return this.#waker.watch(this.#database.put(key, value, this.#version, ifVersion));
   }
 
   remove(key: Buffer): Promise<boolean> {
-    return this.#database.remove(key);
+    return this.#waker.watch(this.#database.remove(key));
   }
 
   async #settle<T>(operation: () => Promise<T>): Promise<Outcome<T>> {
@@ -224,6 +227,7 @@ class LmdbStore implements Store {
       });
       await withDeadline(this.#timers, limits.storeReadMs, idle, () => undefined);
     }
+    this.#waker.close();
     // A disk that does not answer: the environment under a running write is left to the end of
     // the process, as closing it would end the process at once.
     if (this.#underWay === 0) await this.#database.close();
@@ -278,7 +282,7 @@ export function openLmdbStore(options: {
       eventTurnBatching: false,
       ...(sync ? { overlappingSync: false } : { noSync: true }),
     });
-    return ok(new LmdbStore(database, timers));
+    return ok(new LmdbStore(database, folder, timers));
   } catch (error) {
     const advice = "choose a folder that can be written, with --store lmdb:FOLDER";
     return failed(
