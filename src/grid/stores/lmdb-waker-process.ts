@@ -1,6 +1,6 @@
-// LMDB waker process: a process that takes and gives the write lock of a folder some hundred times. Two
-// of them at once make one another wait, and so wake who sleeps at the lock (lmdb-waker.ts says
-// why). Nothing is written, and units have their turn in between.
+// LMDB waker process: takes and gives the write lock of a folder some hundred times. Two of them at
+// once make one another wait, and so wake who sleeps at the lock (lmdb-waker.ts says why). Nothing
+// is written, and units have their turn in between.
 import { open } from "lmdb";
 import { must } from "../../base/assert.ts";
 
