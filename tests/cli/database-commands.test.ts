@@ -7,7 +7,11 @@ import { systemTimers } from "../../src/base/timers.ts";
 import { bids, settlements } from "../../src/bidding-demo/spaces.ts";
 import type { DeadLetter } from "../../src/data-pump/database.ts";
 import { PostgresDatabase } from "../../src/data-pump/postgres-database.ts";
-import { connectTo, startTestDatabase, type TestDatabase } from "../support/embedded-database.ts";
+import {
+  startTestDatabase,
+  type TestDatabase,
+  query as queryAt,
+} from "../support/embedded-database.ts";
 import { addressOf } from "../support/postgres-address.ts";
 import { refusal, runOrrery } from "./run-orrery.ts";
 
@@ -21,16 +25,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-async function query(...texts: readonly string[]): Promise<unknown[]> {
-  const sql = connectTo(url);
-  try {
-    let rows: unknown[] = [];
-    for (const text of texts) rows = [...(await sql.unsafe(text))];
-    return rows;
-  } finally {
-    await sql.end();
-  }
-}
+const query = (...texts: readonly string[]) => queryAt(url, ...texts);
 
 /** Runs a command that succeeds; what it printed. */
 async function orrery(command: string, database = url): Promise<string> {
