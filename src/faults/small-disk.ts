@@ -50,10 +50,20 @@ export class SmallDisk {
     await runProgram("mount", ["-o", `remount,size=${bytes}`, this.folder]);
   }
 
-  /** What lies on it, and its own books, in bytes. */
-  usedBytes(): number {
-    const { blocks, bfree, bsize } = statfsSync(this.folder);
-    return (blocks - bfree) * bsize;
+  /** It has room for what lies on it, and for nothing else. */
+  async fill(): Promise<void> {
+    for (;;) {
+      const { blocks, bfree, bsize } = statfsSync(this.folder);
+      const used = (blocks - bfree) * bsize;
+      try {
+        await this.resize(used);
+        return;
+      } catch (error) {
+        // A size below what is used is refused: somebody has written meanwhile.
+        const { blocks: blocksThen, bfree: bfreeThen } = statfsSync(this.folder);
+        if ((blocksThen - bfreeThen) * bsize === used) throw error;
+      }
+    }
   }
 
   /** Unmounts it: what lay on it is gone. */

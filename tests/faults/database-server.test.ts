@@ -79,7 +79,7 @@ test.skipIf(missing !== null)(
     await judge.run(`CREATE TABLESPACE small LOCATION '${disk.folder}'`);
     await judge.run("ALTER TABLE latest SET TABLESPACE small");
     // No row of it is written any more before there is room: each transaction has some.
-    await disk.resize(await ask(run(), "SELECT pg_table_size('latest')"));
+    await disk.fill();
     await until("the disk is full", async () => {
       const away = await run().metric("orrery_database_away");
       return away === 2 ? null : `${String(away)} lanes cannot write`;
@@ -103,7 +103,7 @@ test.skipIf(missing !== null)(
     await runProgram("mv", [usual, small]);
     await runProgram("ln", ["-s", small, usual]);
     await server.start();
-    await disk.resize(disk.usedBytes());
+    await disk.fill();
     await until("the server cannot live", async () => {
       const away = await run().metric("orrery_database_away");
       const isFull = serverLog().includes("No space left on device");

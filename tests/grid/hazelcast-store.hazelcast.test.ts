@@ -120,7 +120,9 @@ describe.skipIf(hazelcastMissing !== null)(hazelcastTitle("Hazelcast store"), ()
         if (outcome.ok) return "it was written";
         return outcome.failure.message.includes("too few") ? null : outcome.failure.message;
       });
-      expect(changes).toBeGreaterThan(before);
+      await until("the change of members is heard of", () => {
+        return Promise.resolve(changes > before ? null : `${String(changes)} changes`);
+      });
       await members.member(1).start();
       expect(await written(map, key(202), Buffer.of(7))).toBeNull();
       for (let number = 0; number < 200; number++) {
