@@ -1,6 +1,6 @@
 // Process CPU: how much processor time another process has used, as Linux counts it.
 // Owns: reading /proc, and which thread of a unit does what. Elsewhere than on Linux: nothing.
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 /** Microseconds of processor time, user and system, since a process began. */
 export interface ProcessCpu {
@@ -18,29 +18,47 @@ export interface ProcessCpu {
 // A tick of the counters. Linux gives them in USER_HZ, which is 100 on every common platform.
 const tickUs = 10_000;
 
-/** The processor time of a process until now; null where the system does not tell. */
+/**
+ * The processor time of a process until now; null where the system does not tell, or the process
+ * has ended. A thread that has ended is in the total alone.
+ */
 export function processCpu(pid: number): ProcessCpu | null {
-  const tasks = `/proc/${String(pid)}/task`;
-  if (!existsSync(tasks)) return null;
+  const folder = `/proc/${String(pid)}`;
+  const tasks = unlessEnded(() => readdirSync(`${folder}/task`));
+  const whole = readTask(folder);
+  if (tasks === null || whole === null) return null;
   const cpu = { main: 0, lane: 0, pool: 0, runtime: 0 };
-  for (const task of readdirSync(tasks)) {
-    const { name, us } = readTask(`${tasks}/${task}/stat`);
+  for (const task of tasks) {
+    const read = readTask(`${folder}/task/${task}`);
+    if (read === null) continue;
+    const { name, us } = read;
     if (task === String(pid)) cpu.main += us;
     else if (name === "WorkerThread") cpu.lane += us;
     else if (name === "libuv-worker") cpu.pool += us;
     else cpu.runtime += us;
   }
-  const total = readTask(`/proc/${String(pid)}/stat`).us;
-  return { ...cpu, total };
+  return { ...cpu, total: whole.us };
 }
 
 /** A name in parentheses may hold anything; user and system time are fields 14 and 15. */
-function readTask(file: string): { readonly name: string; readonly us: number } {
-  const text = readFileSync(file, "utf8");
+function readTask(folder: string): { readonly name: string; readonly us: number } | null {
+  const text = unlessEnded(() => readFileSync(`${folder}/stat`, "utf8"));
+  if (text === null) return null;
   const nameEnd = text.lastIndexOf(")");
   const fields = text.slice(nameEnd + 2).split(" ");
   const ticks = Number(fields[11]) + Number(fields[12]);
   return { name: text.slice(text.indexOf("(") + 1, nameEnd), us: ticks * tickUs };
+}
+
+/** Null where what is read has ended, which may be after its folder was listed or opened. */
+function unlessEnded<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === "ENOENT" || code === "ESRCH") return null;
+    throw error;
+  }
 }
 
 /** What was used between two readings. */
