@@ -28,8 +28,17 @@ export function benchCampaigns({ capped }: { capped: boolean }): CampaignDeclara
   }));
 }
 
+export interface Wanted {
+  readonly width: number;
+  readonly height: number;
+  readonly domain: string;
+  readonly category: string;
+  readonly country: string;
+}
+
 /** A request of about 1 kB for one banner, of its own user. */
-function requestBody(number: number, width: number, height: number): string {
+export function requestBody(number: number, wanted: Wanted): string {
+  const { width, height, domain, category, country } = wanted;
   const hex = number.toString(16).padStart(8, "0");
   return JSON.stringify({
     id: `80ce30c5-3c16-46ed-8735-f123${hex}`,
@@ -49,9 +58,9 @@ function requestBody(number: number, width: number, height: number): string {
     site: {
       id: "102855",
       name: "The Example News",
-      domain: "news.example",
-      cat: ["IAB12-1"],
-      page: `https://news.example/2026/world/article-${hex}?utm_source=feed`,
+      domain,
+      cat: [`${category}-1`],
+      page: `https://${domain}/2026/world/article-${hex}?utm_source=feed`,
       publisher: { id: "8953", name: "Example Publishing" },
     },
     device: {
@@ -59,7 +68,7 @@ function requestBody(number: number, width: number, height: number): string {
       ip: "192.0.2.7",
       language: "en",
       devicetype: 2,
-      geo: { country: countries[number % countries.length], city: "Springfield", utcoffset: 60 },
+      geo: { country, city: "Springfield", utcoffset: 60 },
     },
     user: { id: `55816b39711f9b5acf3b90e313ed29e5${hex}` },
     source: { tid: `a2f7c1de-0b6c-4c07-b1a0-94b4${hex}`, schain: { ver: "1.0", complete: 1 } },
@@ -70,13 +79,18 @@ function requestBody(number: number, width: number, height: number): string {
 
 /** The request of this number; it gets a bid. */
 export function bidBody(number: number): string {
-  const [width, height] = (sizes[number % sizes.length] ?? sizes[0]).split("x").map(Number);
-  return requestBody(number, width ?? 0, height ?? 0);
+  return newsBody(number, sizes[number % sizes.length] ?? sizes[0]);
 }
 
 /** The same request for a size that no campaign has: it gets none. */
 export function noBidBody(number: number): string {
-  return requestBody(number, 970, 90);
+  return newsBody(number, "970x90");
+}
+
+function newsBody(number: number, size: string): string {
+  const [width = 0, height = 0] = size.split("x").map(Number);
+  const country = countries[number % countries.length] ?? countries[0];
+  return requestBody(number, { width, height, domain: "news.example", category: "IAB12", country });
 }
 
 /** A response as a unit answers it, around the request's id: what the bare server sends. */

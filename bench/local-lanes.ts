@@ -1,23 +1,18 @@
 // Local lanes: a grid in a store of this process, and lanes of it in this very thread.
 // Owns: putting them together, asking them. Does not own: what is asked, and when they come and go.
 import { MessageChannel } from "node:worker_threads";
-import { systemClock } from "../src/base/clock.ts";
 import { failed, ok, unwrap } from "../src/base/failure.ts";
-import { newId } from "../src/base/ids.ts";
-import { systemRandom } from "../src/base/random.ts";
 import { delay, systemTimers } from "../src/base/timers.ts";
-import { openGrid, type GridIdentity } from "../src/grid/grid-directory.ts";
+import type { GridIdentity } from "../src/grid/grid-directory.ts";
 import type { Value } from "../src/grid/log-record.ts";
 import type { Store } from "../src/grid/store.ts";
 import { openStore } from "../src/grid/stores/open-store.ts";
 import { PortLink } from "../src/messaging-grid/port-link.ts";
 import type { SubmitOptions } from "../src/processing-units/edge-context.ts";
-import { Lane } from "../src/processing-units/lane.ts";
+import type { Lane } from "../src/processing-units/lane.ts";
+import { benchLane, newGrid } from "./bench-lane.ts";
 import { entriesApplication } from "./entries-application.ts";
 
-const clock = systemClock;
-const timers = systemTimers;
-const random = systemRandom();
 /** Far from any latency: what is slow is slow, and not wrong. */
 const deadlineMs = 60_000;
 
@@ -48,15 +43,7 @@ export class LocalLanes {
   /** A new grid in the store of this URL, and no lane yet. */
   static async open(url: string, partitions: number, moves: Moves): Promise<LocalLanes> {
     const store = unwrap(await openStore(url));
-    const mayCreate = () => Promise.resolve(ok(null));
-    const ports = { store, clock, timers, random };
-    const opened = await openGrid({
-      ...ports,
-      partitions,
-      partitionsDefault: partitions,
-      mayCreate,
-    });
-    return new LocalLanes(store, unwrap(opened), moves);
+    return new LocalLanes(store, await newGrid(store, partitions), moves);
   }
 
   /** Resolves when a lane serves so many partitions. */
@@ -66,23 +53,13 @@ export class LocalLanes {
 
   /** A lane that joins; it gets its share when it and the others have seen one another. */
   async join(name: string): Promise<void> {
-    const lane = new Lane({
-      lane: {
-        incarnation: newId(random),
-        unit: newId(random),
-        // One that came again under the same name would get its share later each time.
-        name: `${name} ${String(++this.#joins)}`,
-        address: name,
-        release: "",
-        database: null,
-      },
-      predecessor: null,
+    const lane = benchLane({
+      // One that came again under the same name would get its share later each time.
+      name: `${name} ${String(++this.#joins)}`,
+      address: name,
       identity: this.identity,
       store: this.#store,
       application: entriesApplication,
-      pump: null,
-      gridBytesMax: 2 ** 40,
-      ...{ clock, timers, random },
       connect: (address, hello, wanted) => {
         const other = this.#lanes.get(address);
         if (other === undefined) return Promise.resolve(failed("PEER_GONE", `no lane ${wanted}`));
@@ -101,10 +78,6 @@ export class LocalLanes {
           if (reason.code === "SHUTTING_DOWN") return; // it was still loading when its lane left
           throw new Error(`partition ${String(partition)} stopped: ${reason.message}`);
         },
-        lost: (reason) => {
-          throw new Error(reason.message);
-        },
-        received: (_peer, _request, respond) => respond,
       },
     });
     this.#lanes.set(name, lane);

@@ -10,6 +10,7 @@ import { allSpaces } from "../src/bidding-demo/spaces.ts";
 import type { CommandEntry } from "../src/grid/log-record.ts";
 import { runCommand } from "../src/processing-units/command-run.ts";
 import { PartitionMemory } from "../src/processing-units/partition-memory.ts";
+import { requestBody } from "./bid-bodies.ts";
 
 const timeMs = 1_700_000_000_000;
 export const microSeed = 7;
@@ -91,45 +92,13 @@ export function fittingIds(campaigns: readonly Campaign[]): string[] {
 
 /** A request of about 1 kB for one banner, of its own user; unfit: of a country nobody buys. */
 export function microRequest(number: number, isFit: boolean): string {
-  const pick = <T>(list: readonly T[], by: number) => list[Math.floor(number / by) % list.length];
-  const [width = 0, height = 0] = (pick(sizes, 1) ?? "").split("x").map(Number);
-  const hex = number.toString(16).padStart(8, "0");
-  const domain = pick(domains, 2);
-  return JSON.stringify({
-    id: `80ce30c5-3c16-46ed-8735-f123${hex}`,
-    at: 2,
-    cur: ["USD"],
-    tmax: 200,
-    imp: [
-      {
-        id: "1",
-        tagid: "article-top",
-        banner: { format: [{ w: width, h: height }], pos: 1, mimes: ["text/html"], api: [3, 5] },
-        bidfloor: 0.35,
-        bidfloorcur: "USD",
-        secure: 1,
-      },
-    ],
-    site: {
-      id: "102855",
-      name: "The Example",
-      domain,
-      cat: [`${String(pick(categories, 8))}-1`],
-      page: `https://${String(domain)}/2026/world/article-${hex}?utm_source=feed`,
-      publisher: { id: "8953", name: "Example Publishing" },
-    },
-    device: {
-      ua: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36",
-      ip: "192.0.2.7",
-      language: "en",
-      devicetype: 2,
-      geo: { country: isFit ? pick(countries, 16) : "ESP", city: "Springfield", utcoffset: 60 },
-    },
-    user: { id: `55816b39711f9b5acf3b90e313ed29e5${hex}` },
-    source: { tid: `a2f7c1de-0b6c-4c07-b1a0-94b4${hex}`, schain: { ver: "1.0", complete: 1 } },
-    bcat: ["IAB25", "IAB26"],
-    badv: ["casino.example"],
-  });
+  const pick = (list: readonly string[], by: number) => {
+    return list[Math.floor(number / by) % list.length] ?? "";
+  };
+  const [width = 0, height = 0] = pick(sizes, 1).split("x").map(Number);
+  const country = isFit ? pick(countries, 16) : "ESP";
+  const [domain, category] = [pick(domains, 2), pick(categories, 8)];
+  return requestBody(number, { width, height, domain, category, country });
 }
 
 /** What a new user's bid leaves in the log, as the demo's own command makes it. */

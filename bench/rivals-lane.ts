@@ -1,15 +1,11 @@
 // Rivals lane: reservations in one lane of Orrery, in this very thread, on any store.
-// Owns: putting grid and lane together without a unit around them, reading the log again.
-// Does not own: the lane and the store, which are those of production; the application.
-import { systemClock } from "../src/base/clock.ts";
-import { failed, ok, unwrap } from "../src/base/failure.ts";
-import { newId } from "../src/base/ids.ts";
-import { systemRandom } from "../src/base/random.ts";
-import { systemTimers } from "../src/base/timers.ts";
-import { openGrid, type GridIdentity } from "../src/grid/grid-directory.ts";
+// Owns: reading the log again. Does not own: the lane (bench-lane.ts), the application.
+import { unwrap } from "../src/base/failure.ts";
+import type { GridIdentity } from "../src/grid/grid-directory.ts";
 import type { Store } from "../src/grid/store.ts";
 import { openStore } from "../src/grid/stores/open-store.ts";
-import { Lane } from "../src/processing-units/lane.ts";
+import type { Lane } from "../src/processing-units/lane.ts";
+import { newGrid, soleLane } from "./bench-lane.ts";
 import { booksOf, purses, reservations, rivalsApplication } from "./rivals-application.ts";
 import {
   partitions,
@@ -23,10 +19,6 @@ import {
 
 /** Far from any latency: a rival that is slow is slow, and not wrong. */
 const deadlineMs = 30_000;
-
-const clock = systemClock;
-const timers = systemTimers;
-const random = systemRandom();
 
 export class LaneReserver implements Reserver {
   readonly raw = null;
@@ -45,14 +37,7 @@ export class LaneReserver implements Reserver {
   /** Makes a grid in the store of this URL, which must hold none, and serves all of it. */
   static async open(url: string, shape: Shape): Promise<LaneReserver> {
     const store = unwrap(await openStore(url));
-    const identity = unwrap(
-      await openGrid({
-        ...{ store, timers, clock, random },
-        partitions: null,
-        partitionsDefault: partitions,
-        mayCreate: () => Promise.resolve(ok(null)),
-      }),
-    );
+    const identity = await newGrid(store, partitions);
     const lane = await openLane(store, identity, shape);
     return new LaneReserver(store, identity, shape, lane);
   }
@@ -85,44 +70,6 @@ export class LaneReserver implements Reserver {
   }
 }
 
-/** A lane that serves all partitions. Rejects where one of them stops. */
-async function openLane(store: Store, identity: GridIdentity, shape: Shape): Promise<Lane> {
-  const { promise: served, resolve, reject } = Promise.withResolvers<void>();
-  let starting = identity.partitions;
-  const name = "bench lane";
-  const lane: Lane = new Lane({
-    lane: {
-      incarnation: newId(random),
-      unit: name,
-      name,
-      address: null,
-      release: "bench",
-      database: null,
-    },
-    predecessor: null,
-    identity,
-    store,
-    application: rivalsApplication({ shape }),
-    pump: null,
-    gridBytesMax: 2 ** 32,
-    ...{ clock, timers, random },
-    connect: () => Promise.resolve(failed("PEER_GONE", "there is no other lane")),
-    listener: {
-      serving: () => {
-        starting -= 1;
-        if (starting === 0) resolve();
-      },
-      stopped: (partition, reason) => {
-        reject(new Error(`partition ${String(partition)} stopped: ${reason.message}`));
-      },
-      released: () => undefined,
-      lost: (reason) => {
-        reject(new Error(reason.message));
-      },
-      received: (_peer, _request, respond) => respond,
-    },
-  });
-  unwrap(await lane.join());
-  await served;
-  return lane;
+function openLane(store: Store, identity: GridIdentity, shape: Shape): Promise<Lane> {
+  return soleLane({ store, identity, application: rivalsApplication({ shape }) });
 }

@@ -68,6 +68,8 @@ export interface RivalWindow {
 
 const loopAnswers = 100_000;
 const verdicts: readonly string[] = ["reserved", "over cap", "over budget"];
+/** How long nothing may be answered before a window ends with "no answers". */
+const patienceMs = 30_000;
 
 async function openReserver({ target, shape, outstanding }: RivalJob): Promise<Reserver> {
   switch (target.engine) {
@@ -106,7 +108,7 @@ async function measure(job: RivalJob): Promise<RivalWindow> {
   await sleep(job.warmUpMs);
   loop.latency.reset();
   const before = look();
-  await sleep(job.windowMs);
+  await someAnswers(loop, job.windowMs);
   const after = look();
   const latency = loop.latency.summaryMs();
   await loop.stop();
@@ -137,6 +139,15 @@ async function measure(job: RivalJob): Promise<RivalWindow> {
   };
 }
 
+/** A window; a short one on a busy machine is lengthened until something is answered in it. */
+async function someAnswers(loop: RivalsLoop, windowMs: number): Promise<void> {
+  const from = loop.answers;
+  const latestMs = performance.now() + patienceMs;
+  do {
+    await sleep(windowMs);
+  } while (loop.answers === from && performance.now() < latestMs);
+}
+
 /** A window in which nothing was answered is said to be one; its figures need not be numbers. */
 function each(total: number, answers: number): number {
   return answers === 0 ? 0 : total / answers;
@@ -154,7 +165,7 @@ async function rawRate({ raw }: Reserver, job: RivalJob): Promise<number | null>
   await sleep(job.rawMs);
   const fromMs = performance.now();
   const from = loop.answers;
-  await sleep(job.rawMs);
+  await someAnswers(loop, job.rawMs);
   const perSecond = ((loop.answers - from) / (performance.now() - fromMs)) * 1000;
   await loop.stop();
   const failures = [...loop.byAnswer.keys()].filter((what) => what !== "raw");
