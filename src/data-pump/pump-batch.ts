@@ -5,12 +5,11 @@
 // Invariants (docs/invariants.md):
 //   D12. A change of a parked key is never a row.
 import { limits } from "../base/limits.ts";
-import type { ChainedRecord } from "../grid/partition-log.ts";
 import type { Timers } from "../base/timers.ts";
 import type { BatchSize } from "./batch-size.ts";
 import type { DeadLetter, ProgressStep, PumpTransaction } from "./database.ts";
-import type { PumpedPartition } from "./pumped-partition.ts";
-import { changesOf, RowBatch, type TablesBySpace } from "./rows.ts";
+import type { HeldRecord, PumpedPartition } from "./pumped-partition.ts";
+import { RowBatch, type TablesBySpace } from "./rows.ts";
 
 /** One partition's part of a transaction: the records after `before` up to `seq`. */
 export interface BatchPart {
@@ -38,12 +37,6 @@ export interface BatchOptions {
   readonly size: BatchSize;
 }
 
-/** The last word of this owner. That of one before it is none: it has been claimed since. */
-function isLastWord({ record }: ChainedRecord, { source }: PumpedPartition): boolean {
-  const { body, epoch } = record;
-  return body.type === "release" && body.final === true && epoch === source.epoch;
-}
-
 class Former {
   readonly rows = new RowBatch();
   readonly parts: BatchPart[] = [];
@@ -67,31 +60,28 @@ class Former {
   async take(partition: PumpedPartition): Promise<void> {
     const before = partition.formedTo;
     const { recordsMax } = partition.search ?? { recordsMax: Infinity };
-    let last: ChainedRecord | null = null;
+    let last: HeldRecord | null = null;
     let taken = 0;
     for (let held = partition.peek(); held !== null; held = partition.peek()) {
       if (taken >= recordsMax || !this.#hasRoomFor(held.bytes)) break;
-      if (!this.#add(partition, held.chained)) break;
+      if (!this.#add(partition, held)) break;
       partition.form();
-      last = held.chained;
+      last = held;
       taken++;
       this.records++;
       this.bytes += held.bytes;
       if (this.#changesInTick >= limits.pumpSliceChanges) await this.#letOthersRun();
     }
     if (last === null) return;
-    const { record, checksum: chain } = last;
-    const complete = isLastWord(last, partition);
-    this.parts.push({ partition, before, seq: record.position, chain, complete });
+    const { position: seq, checksum: chain, isLastWord: complete } = last;
+    this.parts.push({ partition, before, seq, chain, complete });
   }
 
   /** The record's changes, as rows or letters. False where there may be no more letters. */
-  #add(partition: PumpedPartition, { record }: ChainedRecord): boolean {
+  #add(partition: PumpedPartition, { position, changes }: HeldRecord): boolean {
     const { tables } = this.#options;
-    const { position } = record;
     const { parked, search, number } = partition;
     const verdict = search?.verdict?.position === position ? search.verdict.reasons : null;
-    const changes = changesOf(record);
     const isFull = parked.countWithFormed >= limits.deadLettersMax;
     const isLetter = (space: string, key: string, index: number): boolean => {
       return tables.has(space) && (verdict?.has(index) === true || parked.has(space, key));

@@ -30,7 +30,6 @@ import { PumpCounters, type PumpStatus } from "./pump-status.ts";
 import { PumpedPartition, type PumpSource } from "./pumped-partition.ts";
 import { PumpedPartitions } from "./pumped-partitions.ts";
 import { judgeChanges, RefusalSearch } from "./refusal-search.ts";
-import { changesOf } from "./rows.ts";
 
 export type { PumpListener, PumpOptions } from "./pump-options.ts";
 export type { PumpSource } from "./pumped-partition.ts";
@@ -282,9 +281,8 @@ export class Pump {
       const held = partition.peek();
       const { search, parked, written: before } = partition;
       if (!partition.isSuspect || held === null || search === null) continue;
-      const { record, checksum: chain } = held.chained;
-      const part = { partition, before, seq: record.position, chain, complete: false };
-      const changes = changesOf(record);
+      const { position: seq, checksum: chain, changes } = held;
+      const part = { partition, before, seq, chain, complete: false };
       const suspect = { step: stepOf(part), generation, changes, parked, tables };
       const verdict = await judgeChanges(database, suspect);
       if (!verdict.ok) return verdict.failure;

@@ -7,11 +7,12 @@
 import { must } from "../base/assert.ts";
 import { failure, type Failure, type Outcome } from "../base/failure.ts";
 import type { ChainedRecord } from "../grid/partition-log.ts";
-import { entriesOf } from "../grid/log-record.ts";
+import { entriesOf, type Change } from "../grid/log-record.ts";
 import { changeBytes } from "../grid/value-bytes.ts";
 import { ParkedKeys } from "./parked-keys.ts";
 import type { OwnerFacts } from "./progress-rules.ts";
 import type { RefusalSearch } from "./refusal-search.ts";
+import { changesOf } from "./rows.ts";
 
 /** A partition's log, as far as the pump needs it. */
 export interface PumpSource {
@@ -34,8 +35,13 @@ export interface PumpSource {
  */
 export type PumpPhase = "claim" | "check" | "pump" | "halted";
 
-interface HeldRecord {
-  readonly chained: ChainedRecord;
+/** What is needed of a record: who holds the record itself holds all that its commands left. */
+export interface HeldRecord {
+  readonly position: number;
+  readonly checksum: Buffer;
+  readonly changes: readonly Change[];
+  /** The last word of this owner. That of one before it is none: it has been claimed since. */
+  readonly isLastWord: boolean;
   readonly bytes: number;
   /** When it was journaled, by the monotonic clock. */
   readonly atMs: number;
@@ -134,15 +140,19 @@ export class PumpedPartition {
    * Fails where it does not continue the chain.
    */
   hold(chained: ChainedRecord, bytes: number, atMs: number): Failure | null {
-    const { record } = chained;
-    if (record.position !== this.heldTo + 1) return null;
+    const { record, checksum } = chained;
+    const { position, body, epoch } = record;
+    if (position !== this.heldTo + 1) return null;
     if (this.#heldChain !== null && !record.previous.equals(this.#heldChain)) {
-      const where = `partition ${this.number}: record ${record.position}`;
+      const where = `partition ${this.number}: record ${position}`;
       return failure("GRID_LOST", `${where} does not continue the record before it`); // D3
     }
-    this.#held.push({ chained, bytes, atMs });
+    const isLastWord =
+      body.type === "release" && body.final === true && epoch === this.source.epoch;
+    const changes = changesOf(record);
+    this.#held.push({ position, checksum, changes, isLastWord, bytes, atMs });
     this.heldBytes += bytes;
-    this.#heldChain = chained.checksum;
+    this.#heldChain = checksum;
     return null;
   }
 
@@ -240,12 +250,6 @@ export class PumpedPartition {
     return moved;
   }
 
-  /** The chain at `seq`, which is part of a batch. */
-  chainAt(seq: number): Buffer {
-    const held = this.#held[seq - this.#written - 1];
-    return must(held, "a formed record is held").chained.checksum;
-  }
-
   /** Forgets all records. */
   release(): void {
     this.#held = [];
@@ -254,16 +258,10 @@ export class PumpedPartition {
   }
 }
 
-/** Roughly the stored size of a record that was read back, for the pump's memory limit. */
+/** Roughly what the pump holds of a record that was read back, as stored bytes. */
 export function approximateBytes({ record }: ChainedRecord): number {
-  const { body } = record;
   let bytes = 64;
-  if (body.type === "checkpoint") {
-    // The chained record holds it whole, as long as the pump holds that.
-    bytes += body.segments.length * 32;
-    for (const change of body.delta) bytes += changeBytes(change);
-  }
-  for (const entry of entriesOf(body)) {
+  for (const entry of entriesOf(record.body)) {
     bytes += 16;
     for (const change of entry.changes) bytes += changeBytes(change);
   }

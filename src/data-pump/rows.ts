@@ -9,8 +9,11 @@ import type { Table } from "./table.ts";
 export type TablesBySpace = ReadonlyMap<string, Table>;
 
 /** The changes that a record journals, in order; a checkpoint's delta repeats earlier ones. */
-export function changesOf({ body }: LogRecord): Change[] {
-  return entriesOf(body).flatMap((entry) => entry.changes);
+export function changesOf({ body }: LogRecord): readonly Change[] {
+  const entries = entriesOf(body);
+  const [only] = entries;
+  if (entries.length === 1 && only !== undefined) return only.changes;
+  return entries.flatMap((entry) => entry.changes);
 }
 
 export class RowBatch {
@@ -54,7 +57,9 @@ export function countRows(tables: readonly TableRows[]): number {
 }
 
 function entryOf<K, V>(map: Map<K, V>, key: K, make: () => V): V {
-  const known = map.get(key) ?? make();
-  map.set(key, known);
-  return known;
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
 }
