@@ -27,7 +27,6 @@ import {
   lost,
   newer,
   readGenesis,
-  recordsAtFirst,
   recordsNext,
   type Definite,
 } from "./log-moves.ts";
@@ -157,8 +156,14 @@ function baseDone(
   const chain = checksum(stored);
   const { length: bytes } = stored;
   const loaded: LogOutput = { kind: "loaded", record, checksum: chain, bytes };
-  return loadRecords({ ...state, chain }, state.head + 1, recordsAtFirst, [...outputs, loaded]);
+  return loadRecords({ ...state, chain }, state.head + 1, loadedAtFirst, [...outputs, loaded]);
 }
+
+// Few reads matter more than exact sizes: nothing is served meanwhile, and in a busy lane each read
+// waits for a turn of all else. Safe: how many records one read asks for decides nothing, each is
+// checked in its order. The first, of unknown sizes, is no larger than a probe for the tail.
+const loadedAtFirst = 16;
+const loadedTimes = 4;
 
 function loadRecords(
   state: LogState,
@@ -197,7 +202,8 @@ function recordsLoaded(
     bytes += stored.length;
     outputs.push({ kind: "loaded", record, checksum: chain, bytes: stored.length });
   }
-  return loadRecords({ ...state, chain }, from + values.length, recordsNext(count, bytes), outputs);
+  const next = recordsNext(count, bytes, loadedTimes);
+  return loadRecords({ ...state, chain }, from + values.length, next, outputs);
 }
 
 function allLoaded(state: LogState, outputs: readonly LogOutput[]): LogStep {

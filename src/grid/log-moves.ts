@@ -97,9 +97,9 @@ export function genesisFault(
 export const recordsAtFirst = 4;
 
 /** As many as come to about `logReadBytes`, by the size of those before: a lane's others wait. */
-export function recordsNext(count: number, bytes: number): number {
+export function recordsNext(count: number, bytes: number, times = 2): number {
   const fitting = Math.floor((count * limits.logReadBytes) / Math.max(1, bytes));
-  return Math.max(1, Math.min(fitting, count * 2, limits.logReadRecords));
+  return Math.max(1, Math.min(fitting, count * times, limits.logReadRecords));
 }
 
 /** The record that this lane writes next. */

@@ -305,7 +305,7 @@ export class PartitionLog<E extends CommandEntry> {
   }
 
   /**
-   * Loading goes on in slices, one segment or one read of records in a tick, so that the lane's
+   * Loading goes on in slices, two segments or one read of records in a tick, so that the lane's
    * other partitions have their turn; the next read is on its way meanwhile.
    */
   #folds(outputs: readonly LogOutput[]): boolean {
@@ -464,7 +464,7 @@ export function callStore(map: ByteMap, call: LogCall): Promise<Outcome<Definite
   }
 }
 
-/** What loading folds, in slices of about one segment. */
+/** What loading folds, in slices of about one read: with two the lane goes round twice for it. */
 function slicesOf(outputs: readonly LogOutput[]): LogOutput[][] {
   const slices: LogOutput[][] = [];
   let bytes = 0;
@@ -472,7 +472,7 @@ function slicesOf(outputs: readonly LogOutput[]): LogOutput[][] {
     if (output.kind !== "segment" && output.kind !== "loaded") continue;
     const size = output.kind === "segment" ? output.stored.length : output.bytes;
     const last = slices.at(-1);
-    if (last === undefined || bytes + size > limits.segmentBytes) {
+    if (last === undefined || bytes + size > limits.logReadBytes) {
       slices.push([output]);
       bytes = size;
     } else {
