@@ -83,6 +83,9 @@ export const smallLaneShapes = {
   released: lanesShape([lane(1, 1, 0, 1), lane(1, 1, 0)], { crashes: 1, lateCalls: 1 }),
   reads: lanesShape([lane(0, 2, 0), lane(1, 1, 0)], { reads: 1, crashes: 1 }),
   three: lanesShape([lane(0, 1, 0), lane(1, 0, 0), lane(1, 0, 0)], { crashes: 1, lateCalls: 1 }),
+  /** Two records go over a claim that was read and then died: of one a search would not notice. */
+  threeAppends: lanesShape([lane(0, 2, 0), lane(1, 0, 0), lane(1, 0, 0)], { crashes: 1 }),
+  oneToken: { ...shape([1, 0], [1, 1, 0], 0, 1), oneToken: true },
 } as const;
 
 export const smallBounds: readonly NamedShape[] = [
@@ -99,6 +102,8 @@ export const smallBounds: readonly NamedShape[] = [
   ["a release, both take over after it, a crash, a late call", smallLaneShapes.released],
   ["two appends, a taker that appends, a read, a crash", smallLaneShapes.reads],
   ["three lanes, an append, a crash, a late call", smallLaneShapes.three],
+  ["three lanes, two appends, a crash", smallLaneShapes.threeAppends],
+  ["one token: an append, a taker that appends, a late call", smallLaneShapes.oneToken],
   ["database: an append, a taker that appends, a crash", smallDatabaseShapes.append],
   ["database: an append, a taker that appends, a late call", smallDatabaseShapes.appendLate],
   ["database: a checkpoint alone, a crash, a late call", smallDatabaseShapes.trimming],

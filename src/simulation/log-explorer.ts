@@ -111,6 +111,7 @@ class Prints {
         lane.checkpoints.fingerprint,
         this.#any(lane.pump?.state),
         lane.readPrint,
+        this.#any(lane.scan),
       ].join("|");
     });
   }

@@ -12,14 +12,21 @@ import { initialLogState } from "../grid/log-state.ts";
 import { LogOracle } from "./log-oracle.ts";
 import { ReplicaStore, storedKey, type StoreCall, type StoreValue } from "./replica-store.ts";
 import type { DatabaseCall, ScriptDatabase } from "./script-database.ts";
-import { ScriptLane, type AnswerFilter } from "./script-lane.ts";
+import type { LaneBug } from "./script-bugs.ts";
+import { ScriptLane } from "./script-lane.ts";
 
 const partition = 0;
 const generation = 1;
 const gridId = "scripted";
 const map = generationMapName(generation);
 
-const asItIs: AnswerFilter = (_lane, _call, value) => value;
+const noBugs: ReadonlySet<LaneBug> = new Set();
+
+interface LaneOptions {
+  readonly rules?: LogRules;
+  readonly token?: string;
+  readonly bugs?: ReadonlySet<LaneBug>;
+}
 
 export class LogScript {
   readonly copies: ReplicaStore;
@@ -42,10 +49,10 @@ export class LogScript {
     return new LogScript({ copies, oracle, database: this.database?.clone() ?? null });
   }
 
-  lane(name: string, options: { rules?: LogRules; token?: string; filter?: AnswerFilter } = {}) {
-    const { rules = everyRule, token = name, filter = asItIs } = options;
+  lane(name: string, options: LaneOptions = {}): ScriptLane {
+    const { rules = everyRule, token = name, bugs = noBugs } = options;
     const config = { partition, gridId, generation, lane: name, token, rules };
-    return new ScriptLane(this, initialLogState(config), filter);
+    return new ScriptLane(this, initialLogState(config), bugs);
   }
 
   /** Executes a call on every copy. */

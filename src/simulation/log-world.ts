@@ -8,6 +8,7 @@ import { checksum } from "../grid/log-record.ts";
 import type { LogRules } from "../grid/log-rules.ts";
 import type { LogCall } from "../grid/log-write.ts";
 import { LogScript } from "./log-script.ts";
+import type { LaneBug } from "./script-bugs.ts";
 import type { ScriptLane } from "./script-lane.ts";
 import { ReplicaStore } from "./replica-store.ts";
 import { ScriptDatabase, type DatabaseCall, type PumpBug } from "./script-database.ts";
@@ -45,6 +46,10 @@ export interface ExplorerBounds {
   readonly readsRideOnSent?: boolean;
   /** A wrong engine: how often an owner sends the next append while one is in flight. */
   readonly twins?: number;
+  /** Wrong engines. */
+  readonly bugs?: readonly LaneBug[];
+  /** Every lane writes under one token: as a lane that was started again without a fresh one. */
+  readonly oneToken?: boolean;
   /** Gives up as incomplete beyond so many worlds. */
   readonly worldsMax: number;
 }
@@ -69,6 +74,8 @@ export interface World {
   readonly reads: number;
   readonly readsRideOnSent: boolean;
   readonly twins: number;
+  readonly bugs: ReadonlySet<LaneBug>;
+  readonly oneToken: boolean;
   readonly late: LateCall | null;
   readonly entries: number;
 }
@@ -79,7 +86,8 @@ type Way = "done" | "answer lost" | "primary alone";
 
 /** The first lane serves, and has written what there is. */
 export function firstWorld(bounds: ExplorerBounds): World {
-  const { lanes, rules, database, copies = 2 } = bounds;
+  const { lanes, rules, database, copies = 2, oneToken = false } = bounds;
+  const bugs = new Set(bounds.bugs);
   const script = new LogScript({
     copies: new ReplicaStore(copies),
     database: database === undefined ? null : new ScriptDatabase(new Set(database)),
@@ -88,13 +96,13 @@ export function firstWorld(bounds: ExplorerBounds): World {
     releases: 0,
     everything: false,
     ...lane,
-    lane: script.lane(nameOf(index), { rules, token: nameOf(index) }),
+    lane: script.lane(nameOf(index), { rules, bugs, token: nameOf(oneToken ? 0 : index) }),
   }));
   actors[0]?.lane.open().rest().restPump();
   const { crashes, lateCalls, news, rewinds, restores = 0, twins = 0 } = bounds;
   const { reads = 0, readsRideOnSent = false } = bounds;
   const left = { crashes, lateCalls, news, rewinds, restores, twins, reads, readsRideOnSent };
-  return { script, actors, ...left, late: null, entries: 0 };
+  return { script, actors, ...left, bugs, oneToken, late: null, entries: 0 };
 }
 
 function nameOf(index: number): string {
@@ -274,8 +282,9 @@ function restingSteps(world: World, index: number, actor: Actor): Next[] {
   if (!isInTurn(world, index)) return [];
   const name = nameOf(index);
   const open = ({ lane, takeOvers, ...rest }: Actor, script: LogScript): Actor => {
-    const token = `${name}${takeOvers}`;
-    const fresh = script.lane(name, { rules: lane.state.config.rules, token }).open();
+    const { rules } = lane.state.config;
+    const token = world.oneToken ? nameOf(0) : `${name}${takeOvers}`;
+    const fresh = script.lane(name, { rules, bugs: world.bugs, token }).open();
     settle(fresh, "done");
     return { ...rest, lane: fresh, takeOvers: takeOvers - 1 };
   };

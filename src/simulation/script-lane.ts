@@ -12,6 +12,7 @@ import type { LogAnswer, LogCall } from "../grid/log-write.ts";
 import { LogFollower, numberedEntry } from "./log-follower.ts";
 import type { LogOracle } from "./log-oracle.ts";
 import type { StoreCall, StoreValue } from "./replica-store.ts";
+import { mistaken, noScan, scannedBy, type LaneBug, type Scan } from "./script-bugs.ts";
 import { ScriptCheckpoints } from "./script-checkpoints.ts";
 import type { DatabaseCall, ScriptDatabase } from "./script-database.ts";
 import { ScriptPump, type PumpHost } from "./script-pump.ts";
@@ -28,13 +29,11 @@ interface ScriptWorld {
   lose(...positions: readonly number[]): void;
 }
 
-/** What a call becomes in between store and machine: a place for a wrong engine. */
-export type AnswerFilter = (lane: ScriptLane, call: LogCall, value: StoreValue) => StoreValue;
-
 export class ScriptLane {
   #follower: LogFollower;
   readonly #script: ScriptWorld;
-  readonly #filter: AnswerFilter;
+  readonly #bugs: ReadonlySet<LaneBug>;
+  #scan = noScan;
   #state: LogState;
   #inFlight: readonly number[] = [];
   #checkpoints: ScriptCheckpoints;
@@ -46,10 +45,10 @@ export class ScriptLane {
   /** What became of the append in flight when it stopped. */
   fate: AppendFate | null = null;
 
-  constructor(script: ScriptWorld, state: LogState, filter: AnswerFilter) {
+  constructor(script: ScriptWorld, state: LogState, bugs: ReadonlySet<LaneBug>) {
     this.#script = script;
     this.#state = state;
-    this.#filter = filter;
+    this.#bugs = bugs;
     this.#follower = new LogFollower(script.oracle, state.config.token);
     this.#checkpoints = new ScriptCheckpoints(state.config, this.#ask);
     const { database } = script;
@@ -84,7 +83,8 @@ export class ScriptLane {
 
   /** The same lane in a clone of its script. */
   clone(script: ScriptWorld): ScriptLane {
-    const copy = new ScriptLane(script, this.#state, this.#filter);
+    const copy = new ScriptLane(script, this.#state, this.#bugs);
+    copy.#scan = this.#scan;
     copy.#follower = this.#follower.clone(script.oracle);
     copy.#inFlight = this.#inFlight;
     copy.#checkpoints = this.#checkpoints.clone(copy.#ask);
@@ -97,6 +97,11 @@ export class ScriptLane {
   /** Equal for lanes that go on alike, as far as their reads go. */
   get readPrint(): string {
     return this.#read === null ? "" : `${this.#read.from},${this.#read.isSent}`;
+  }
+
+  /** What a wrong engine will load; empty in a right one. */
+  get scan(): Scan {
+    return this.#scan;
   }
 
   get pump(): ScriptPump | null {
@@ -285,12 +290,15 @@ export class ScriptLane {
   }
 
   answer(value: StoreValue): this {
-    return this.#answered({ known: true, value: this.#filter(this, this.call, value) });
+    const { call } = this;
+    if (this.#bugs.has("foldsScan")) this.#scan = scannedBy(this.#state, call, value, this.#scan);
+    const told = mistaken(this.#bugs, this.#state, call, value, this.#scan);
+    return this.#answered({ known: true, value: told });
   }
 
   /** A lane that goes on from this one's state as it is now: what a wrong driver might do. */
   twin(state: LogState): ScriptLane {
-    return new ScriptLane(this.#script, state, this.#filter);
+    return new ScriptLane(this.#script, state, this.#bugs);
   }
 
   #answered(answer: LogAnswer): this {

@@ -87,6 +87,25 @@ describe("a rule left out: the exploration finds the shortest way to the loss", 
     expect(violation?.steps).toHaveLength(3);
   });
 
+  const { threeAppends, oneToken } = smallLaneShapes;
+  const unchecked = { ...everyRule, checkChain: false };
+
+  test("L5: state folded from the scan", { timeout }, () => {
+    const shape = { ...threeAppends, bugs: ["foldsScan"] as const };
+    const { violation } = exploreLog(bounds(shape, unchecked));
+    expect(violation?.what).toMatch(/I2: two values at 2 \(loaded\)/);
+    expect(violation?.steps).toHaveLength(24);
+    const alarm = exploreLog(bounds(shape, everyRule)).violation; // the chain sees it, as a loss
+    expect(alarm?.what).toMatch(/I7: GRID_LOST/);
+    expect(alarm?.steps).toHaveLength(24);
+  });
+
+  test("L1: identity by the writer's token", { timeout }, () => {
+    const { violation } = exploreLog(bounds({ ...oneToken, bugs: ["tokenIdentity"] }, everyRule));
+    expect(violation?.what).toMatch(/I2: another value at 2/);
+    expect(violation?.steps).toHaveLength(10);
+  });
+
   test("P8: a read that rides on an append that was sent before it", { timeout }, () => {
     const shape = { ...smallLaneShapes.reads, readsRideOnSent: true };
     const { violation } = exploreLog(bounds(shape, everyRule));

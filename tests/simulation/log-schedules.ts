@@ -1,10 +1,11 @@
 // The shortest known ways in which a wrong engine loses something (docs/log-protocol.md §1, §5),
 // as schedules: each runs under given rules, and the oracle's verdict is empty where they hold.
 // Owns: the schedules. Does not own: which rule each is for (log-rules.test.ts).
-import { checksum, decodeRecord } from "../../src/grid/log-record.ts";
+import { checksum } from "../../src/grid/log-record.ts";
 import type { LogRules } from "../../src/grid/log-rules.ts";
 import { LogScript } from "../../src/simulation/log-script.ts";
-import type { AnswerFilter, ScriptLane } from "../../src/simulation/script-lane.ts";
+import type { LaneBug } from "../../src/simulation/script-bugs.ts";
+import type { ScriptLane } from "../../src/simulation/script-lane.ts";
 
 type Verdict = readonly string[];
 
@@ -15,10 +16,9 @@ function recorded(lane: ScriptLane): void {
 }
 
 /** Lane a serves under the claim at 1. */
-function served(rules: LogRules, filter?: AnswerFilter) {
+function served(rules: LogRules, bugs: ReadonlySet<LaneBug> = new Set()) {
   const script = new LogScript();
-  const options = filter === undefined ? { rules } : { rules, filter };
-  const lane = (name: string) => script.lane(name, options);
+  const lane = (name: string) => script.lane(name, { rules, bugs });
   return { script, lane, a: lane("a").open().rest() };
 }
 
@@ -157,15 +157,8 @@ export function twoAppendsInFlight(rules: LogRules, planted: boolean): Verdict {
 /** Identity by the writer's token: two attempts of one lane share it. */
 export function tokenIdentity(rules: LogRules, planted: boolean): Verdict {
   const script = new LogScript();
-  const filter: AnswerFilter = (lane, call, value) => {
-    const { phase } = lane.state;
-    if (!planted || !("write" in phase)) return value;
-    if (call.op === "replaceIfSame") return value === true || phase.write.stage === "own";
-    const isMine =
-      value instanceof Buffer && decodeRecord(value)?.token === lane.state.config.token;
-    return isMine ? phase.write.value : value;
-  };
-  const options = { rules, filter, token: "lane 1" };
+  const bugs = new Set<LaneBug>(planted ? ["tokenIdentity"] : []);
+  const options = { rules, bugs, token: "lane 1" };
   const late = script.lane("a", options).open().rest().append(1).call;
   const again = script.lane("a", options).open().until("claim.put");
   script.everywhere(late);
@@ -176,19 +169,7 @@ export function tokenIdentity(rules: LogRules, planted: boolean): Verdict {
 
 /** State folded from what was read before the claim: one record of it was never kept. */
 export function foldFromScan(rules: LogRules, planted: boolean): Verdict {
-  const scanned = new Map<string, Buffer | null>();
-  const filter: AnswerFilter = (lane, call, value) => {
-    if (!planted || call.op !== "getMany" || lane.state.config.lane !== "b") return value;
-    const values = value as (Buffer | null)[];
-    return call.keys.map((key, index) => {
-      const name = key.toString("hex");
-      if (lane.phase !== "findTail") return scanned.get(name) ?? values[index] ?? null;
-      const stored = values[index] ?? null;
-      if (stored !== null) scanned.set(name, stored);
-      return stored;
-    });
-  };
-  const { script, lane, a } = served(rules, filter);
+  const { script, lane, a } = served(rules, new Set(planted ? ["foldsScan"] : []));
   a.append(1).onPrimaryAlone();
   const b = lane("b").open().until("findTail").step(); // it saw the record at 2
   script.losePrimary();
