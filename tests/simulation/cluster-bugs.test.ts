@@ -11,6 +11,7 @@ import { recordKey } from "../../src/grid/grid-keys.ts";
 import type { Change } from "../../src/grid/log-record.ts";
 import type { ByteMap } from "../../src/grid/store.ts";
 import { Messenger } from "../../src/messaging-grid/messenger.ts";
+import { GivenPartitions } from "../../src/processing-units/given-partitions.ts";
 import { PartitionCommands } from "../../src/processing-units/partition-commands.ts";
 import { UnwrittenAnswers } from "../../src/processing-units/partition-unwritten.ts";
 import { PartitionMemory } from "../../src/processing-units/partition-memory.ts";
@@ -244,6 +245,12 @@ const bugs: readonly PlantedBug[] = [
     workload: "register",
     plant: () => vi.spyOn(PendingEntries.prototype, "lastChange", "get").mockReturnValue(null),
     found: /was read, and is in no log/,
+  },
+  {
+    name: "a lane that leaves waits for no heir",
+    workload: "register",
+    plant: () => vi.spyOn(GivenPartitions.prototype, "unserved", "get").mockReturnValue(new Set()),
+    found: /was stopped in order, and is not complete/,
   },
   {
     name: "a retry under a new number",
