@@ -25,7 +25,7 @@ export class LaneLeave {
   readonly #options: LaneLeaveOptions;
   #isOn = false;
   #isPatient = true;
-  /** Everything that was given away was written. */
+  /** Everything that was given away since it leaves was written. */
   #isWritten = true;
   /** Partitions that go to nobody; true: for good, as everything of them is written. */
   readonly #forNobody = new Map<number, boolean>();
@@ -47,7 +47,8 @@ export class LaneLeave {
     if (partition === undefined || partition.phase === "leaving") return; // its release is written
     const written = this.#written(partition);
     if (to === null && !written && this.#isPatient) return;
-    if (!written && !partition.isLeaving) this.#isWritten = false; // the next owner writes the rest
+    // The next owner writes the rest: to be said only of what is given away at the end.
+    if (!written && !partition.isLeaving && this.#isOn) this.#isWritten = false;
     const isForGood = to === null && written && this.#options.pump !== null;
     if (to === null) this.#forNobody.set(number, isForGood);
     else this.#forNobody.delete(number);

@@ -70,6 +70,21 @@ test("P13: where partitions move while it waits, the next owner answers, once an
   }
 });
 
+test("U2: what moved unwritten long before a lane leaves does not count when it says that all is written", async () => {
+  const { network, database, add } = await newLanes();
+  const one = add("one");
+  await network.join();
+  const keys = keysIn(one, partitions);
+  database.isAway = true;
+  await Promise.all(keys.map((key) => submit(one, "add", { key, by: 1 })));
+  await add("two").join();
+  await network.settled();
+  database.isAway = false;
+  const asked = keys.map((key) => submit(one, "add", { key, by: 1 }, patient));
+  expect((await Promise.all(asked)).map(code)).toEqual(keys.map(() => "value 2"));
+  expect(await one.close()).toBe(true);
+});
+
 test("E1, P13: at its deadline it is told that it is journaled; who does not wait goes on", async () => {
   const { network, database, add } = await newLanes();
   const one = add("one");
