@@ -132,7 +132,7 @@ export const limits = {
   /** What logs and checkpoints may take in the grid where nobody says. More: GRID_FULL. */
   gridBytesDefault: 4 * 1024 * 1024 * 1024,
   /** A checkpoint is worth it from so many bytes of log, and from half of the state's. */
-  checkpointLogBytesMin: 4 * 1024 * 1024,
+  checkpointLogBytesMin: 512 * 1024,
   /** One segment of a checkpoint, about: encoding or loading it takes a lane less than 1 ms. */
   segmentBytes: 64 * 1024,
   /** What a checkpoint record says itself of changes during its encoding. */
