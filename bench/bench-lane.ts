@@ -69,10 +69,16 @@ export function benchLane({
   });
 }
 
-/** A lane by itself that serves all partitions. Rejects where one of them stops before. */
-export async function soleLane(
+export interface SoleLane {
+  readonly lane: Lane;
+  /** Rejects where it cannot join, or where a partition stops before all are served. */
+  readonly servesAll: Promise<void>;
+}
+
+/** A lane by itself, that joins and takes all partitions. */
+export function soleLane(
   options: Omit<BenchLaneOptions, "name" | "address" | "listener" | "connect">,
-): Promise<Lane> {
+): SoleLane {
   const { promise: served, resolve, reject } = Promise.withResolvers<void>();
   let starting = options.identity.partitions;
   const listener: BenchLaneOptions["listener"] = {
@@ -86,7 +92,6 @@ export async function soleLane(
     released: () => undefined,
   };
   const lane = benchLane({ ...options, name: "bench lane", address: null, listener });
-  unwrap(await lane.join());
-  await served;
-  return lane;
+  const joined = lane.join().then(unwrap);
+  return { lane, servesAll: Promise.all([joined, served]).then(() => undefined) };
 }

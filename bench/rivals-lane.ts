@@ -70,6 +70,9 @@ export class LaneReserver implements Reserver {
   }
 }
 
-function openLane(store: Store, identity: GridIdentity, shape: Shape): Promise<Lane> {
-  return soleLane({ store, identity, application: rivalsApplication({ shape }) });
+async function openLane(store: Store, identity: GridIdentity, shape: Shape): Promise<Lane> {
+  const application = rivalsApplication({ shape });
+  const { lane, servesAll } = soleLane({ store, identity, application });
+  await servesAll;
+  return lane;
 }

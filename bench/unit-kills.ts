@@ -19,7 +19,7 @@ const patientMs = 5000;
 const hastyMs = 20;
 /** Commands that wait at each unit for each partition: to see what can be had, and at a kill. */
 const capacityChains = 8;
-const loadChains = 4;
+const loadChains = 5;
 const full = { capacityMs: 4000, steadyMs: 2000 };
 const smoke: typeof full = { capacityMs: 500, steadyMs: 500 };
 

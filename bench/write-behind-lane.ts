@@ -6,8 +6,7 @@ import postgres from "postgres";
 import { Type } from "typebox";
 import { must } from "../src/base/assert.ts";
 import { systemClock } from "../src/base/clock.ts";
-import { failed, ok, unwrap } from "../src/base/failure.ts";
-import { newId } from "../src/base/ids.ts";
+import { unwrap } from "../src/base/failure.ts";
 import { systemRandom } from "../src/base/random.ts";
 import { systemTimers } from "../src/base/timers.ts";
 import { parseDatabaseUrl } from "../src/data-pump/database-url.ts";
@@ -15,11 +14,12 @@ import { PostgresDatabase } from "../src/data-pump/postgres-database.ts";
 import { Pump } from "../src/data-pump/pump.ts";
 import { statementsFor } from "../src/data-pump/statements.ts";
 import type { Table } from "../src/data-pump/table.ts";
-import { openGrid, type GridIdentity } from "../src/grid/grid-directory.ts";
+import type { GridIdentity } from "../src/grid/grid-directory.ts";
 import type { Value } from "../src/grid/log-record.ts";
 import { openStore } from "../src/grid/stores/open-store.ts";
 import { command, space, type Application } from "../src/processing-units/application.ts";
-import { Lane } from "../src/processing-units/lane.ts";
+import type { Lane } from "../src/processing-units/lane.ts";
+import { newGrid, soleLane } from "./bench-lane.ts";
 
 const clock = systemClock;
 const timers = systemTimers;
@@ -97,50 +97,12 @@ export async function openWritingLane(
   partitions: number,
 ): Promise<WritingLane> {
   const store = unwrap(await openStore("memory:"));
-  const mayCreate = () => Promise.resolve(ok(null));
-  const ports = { store, clock, timers, random };
-  const identity = unwrap(
-    await openGrid({ ...ports, partitions, partitionsDefault: partitions, mayCreate }),
-  );
-  const { promise: served, resolve } = Promise.withResolvers<void>();
-  let starting = partitions;
-  const made = url === null ? null : newPump(identity, url, () => lane);
-  const lane: Lane = new Lane({
-    lane: {
-      incarnation: newId(random),
-      unit: "bench",
-      name: "bench lane",
-      address: null,
-      release: "bench",
-      database: null,
-    },
-    predecessor: null,
-    identity,
-    store,
-    application,
-    pump: made?.[0] ?? null,
-    gridBytesMax: 2 ** 34,
-    ...{ clock, timers, random },
-    connect: () => Promise.resolve(failed("PEER_GONE", "there is no other lane")),
-    listener: {
-      serving: () => {
-        starting -= 1;
-        if (starting === 0) resolve();
-      },
-      stopped: (partition, reason) => {
-        if (reason.code === "SHUTTING_DOWN") return;
-        throw new Error(`partition ${String(partition)} stopped: ${reason.message}`);
-      },
-      released: () => undefined,
-      lost: (reason) => {
-        throw new Error(reason.message);
-      },
-      received: (_peer, _request, respond) => respond,
-    },
-  });
-  unwrap(await lane.join());
-  await served;
-  return { lane, pump: made?.[0] ?? null, close: async () => made?.[1].close() };
+  const identity = await newGrid(store, partitions);
+  const [pump, database] = url === null ? [] : newPump(identity, url, () => sole.lane);
+  const sole = soleLane({ store, identity, application, ...(pump === undefined ? {} : { pump }) });
+  await sole.servesAll;
+  const close = async () => database?.close();
+  return { lane: sole.lane, pump: pump ?? null, close };
 }
 
 /** Takes the database back to nothing. */

@@ -17,7 +17,7 @@ import {
 export interface WriteBehindJob {
   /**
    * `raw`: no lane. `rows`: commands of many rows each, as fast as the pump writes. `commands`:
-   * commands of one row each, as many as the lane can; `paced`: so many a second.
+   * commands of one row each, as fast as lane and pump both can; `paced`: so many a second.
    */
   readonly kind: "raw" | "rows" | "commands" | "paced";
   /** postgres://…; null: the lane has no database. */
@@ -48,12 +48,19 @@ export interface WriteBehindWindow {
   readonly syncP99Ms: number;
 }
 
+type LaneJob = WriteBehindJob & { readonly kind: Exclude<WriteBehindJob["kind"], "raw"> };
+
 const partitions = 32;
 const rowsPerCommand = 50;
 const rowsPerRawTransaction = 5000;
 const outstanding = 256;
-/** Records that wait for the database; more are not asked for. */
-const backlogMax = 2000;
+/** Of paced commands: a stall of some milliseconds leaves none out. */
+const pacedUnderWayMax = 8192;
+/**
+ * Records that wait for the database; more are not asked for. Some transactions' worth: the pump is
+ * never idle, and never so far behind that it has to read the log again.
+ */
+const backlogMax = { rows: 2000, commands: 20_000 };
 const paceMs = 2;
 const firstLookMs = 10;
 /** Backlog and all are to be in the database after so long. */
@@ -98,7 +105,7 @@ class Loop {
       if (!this.#isRunning) beat.cancel();
       const due = ((systemClock.monotonicMs() - startMs) / 1000) * perSecond;
       for (; this.#isRunning && sent < due; sent++) {
-        if (this.#underWay < outstanding) this.#send();
+        if (this.#underWay < pacedUnderWayMax) this.#send();
         else this.notSent++;
       }
     });
@@ -131,13 +138,14 @@ class Loop {
   }
 }
 
-async function measure(job: WriteBehindJob): Promise<WriteBehindWindow> {
+async function measure(job: LaneJob): Promise<WriteBehindWindow> {
   const { kind, database, warmUpMs, windowMs } = job;
   const writing = await openWritingLane(database, partitions);
   const loop = new Loop(writing, kind === "rows" ? rowsPerCommand : 1);
   const status = () => writing.pump?.status() ?? null;
   if (kind === "paced") loop.paced(job.perSecond);
-  else loop.full(() => kind === "rows" && (writing.pump?.backlogRecords ?? 0) > backlogMax);
+  else if (job.isAway === true) loop.full(() => false);
+  else loop.full(() => (writing.pump?.backlogRecords ?? 0) > backlogMax[kind]);
   const isAway = () => job.isAway !== true && status()?.transactions === 0;
   while (isAway()) await delay(systemTimers, firstLookMs);
   await delay(systemTimers, warmUpMs);
@@ -198,5 +206,6 @@ async function raw({ database, warmUpMs, windowMs }: WriteBehindJob): Promise<Wr
 
 const job = JSON.parse(process.argv[2] ?? "") as WriteBehindJob;
 if (job.database !== null) await emptyDatabase(job.database).catch(() => undefined); // it is away
-const window = job.kind === "raw" ? await raw(job) : await measure(job);
+const { kind } = job;
+const window = kind === "raw" ? await raw(job) : await measure({ ...job, kind });
 process.stdout.write(`${JSON.stringify(window)}\n`, () => process.exit());

@@ -31,7 +31,7 @@ import { LaneLeave } from "./lane-leave.ts";
 import type { LaneOptions } from "./lane-options.ts";
 import { Ownership } from "./ownership.ts";
 import { databaseOf } from "./partition-database.ts";
-import type { Respond } from "./partition-request.ts";
+import type { PartitionRequest, Respond } from "./partition-request.ts";
 import { Partition } from "./partition.ts";
 import type {
   LaneCounts,
@@ -272,7 +272,18 @@ export class Lane {
   #deliver(slot: number, command: SentCommand, origin: CommandOrigin, settle: Respond): void {
     const { partition, deadlineAtMs } = command;
     if (slot === this.#ownership.slot) {
-      this.#execute({ ...command, command: command.name, origin, keepsReply: false }, settle);
+      const { name, input, ack, read, idempotencyKey } = command;
+      this.#execute(partition, {
+        command: name,
+        input,
+        ack,
+        read,
+        origin,
+        keepsReply: false,
+        idempotencyKey,
+        deadlineAtMs,
+        respond: settle,
+      });
     } else if (!this.#messenger.reaches(slot)) {
       settle(failed("PEER_UNREACHABLE", `the owner of partition ${partition} is not connected`));
     } else {
@@ -286,34 +297,17 @@ export class Lane {
   /** A command that another lane sent here because it thinks that this one owns its partition. */
   #receive(request: CommandRequest, respond: Respond): void {
     const deadlineAtMs = this.#options.clock.monotonicMs() + request.deadlineMs;
-    this.#execute({ ...request, deadlineAtMs, keepsReply: true }, respond);
+    this.#execute(request.partition, { ...request, deadlineAtMs, keepsReply: true, respond });
   }
 
-  #execute(
-    request: Omit<CommandRequest, "deadlineMs" | "correlationId"> & {
-      readonly deadlineAtMs: number;
-      readonly keepsReply: boolean;
-    },
-    respond: Respond,
-  ): void {
-    const partition = this.#partitions.get(request.partition);
+  #execute(number: number, request: PartitionRequest): void {
+    const partition = this.#partitions.get(number);
     if (partition === undefined) {
       const where = this.#options.lane.name;
-      respond(failed("NOT_OWNER", `${where} does not own partition ${String(request.partition)}`));
+      request.respond(failed("NOT_OWNER", `${where} does not own partition ${String(number)}`));
       return;
     }
-    const { command, input, ack, read, origin, keepsReply, idempotencyKey, deadlineAtMs } = request;
-    partition.execute({
-      command,
-      input,
-      ack,
-      read,
-      origin,
-      keepsReply,
-      idempotencyKey,
-      deadlineAtMs,
-      respond,
-    });
+    partition.execute(request);
   }
 
   /**

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Worker } from "node:worker_threads";
+import { open } from "lmdb";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { unwrap } from "../../src/base/failure.ts";
 import { systemTimers } from "../../src/base/timers.ts";
@@ -43,6 +44,14 @@ function path(file: string): string {
   return join(import.meta.dirname, file);
 }
 
+/** How many transactions ever wrote to the folder's environment. */
+async function transactions(folder: string): Promise<number> {
+  const database = open({ path: folder, noSubdir: false });
+  const stats: { lastTxnId?: number } = database.getStats();
+  await database.close();
+  return stats.lastTxnId ?? NaN;
+}
+
 describe("LMDB store", () => {
   let folder: string;
   beforeEach(() => {
@@ -50,6 +59,19 @@ describe("LMDB store", () => {
   });
   afterEach(() => {
     rmSync(folder, { recursive: true });
+  });
+
+  test.each(modes)("what one tick writes is one transaction (%s)", async (mode) => {
+    const store = unwrap(await openStore(`lmdb:${folder}${mode}`));
+    const map = store.map("log");
+    unwrap(await map.put(recordKey(0, 1), valueOf(0, 700), deadlineMs));
+    const before = await transactions(folder);
+    const writes = Array.from({ length: 40 }, (_, number) =>
+      map.putIfAbsent(recordKey(1, number + 1), valueOf(number, 700), deadlineMs),
+    );
+    for (const written of await Promise.all(writes)) expect(unwrap(written)).toBeNull();
+    expect(await transactions(folder)).toBe(before + 1);
+    await store.close();
   });
 
   test.each(modes)(
