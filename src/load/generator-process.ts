@@ -8,8 +8,10 @@ import { startLoad, type RunningLoad } from "./load-run.ts";
 
 let running: RunningLoad | null = null;
 
-function say(message: FromGenerator): void {
-  if (process.connected) process.send?.(message);
+/** `sent` is called when the message has left this process, or never will. */
+function say(message: FromGenerator, sent: () => void = () => undefined): void {
+  if (process.connected) process.send?.(message, undefined, undefined, sent);
+  else sent();
 }
 
 async function load(spec: LoadSpec): Promise<void> {
@@ -23,15 +25,19 @@ async function load(spec: LoadSpec): Promise<void> {
       say({ kind: "second", second });
     },
   });
+  // Not before the last word has left: what a busy reader has not taken yet would be lost.
+  const end = () => {
+    if (process.connected) process.disconnect?.();
+  };
   if (!started.ok) {
-    say({ kind: "refused", failure: started.failure });
-  } else {
-    running = started.value;
-    say({ kind: "started" });
-    const result = await running.finished;
-    if (result.ok) say({ kind: "result", result: result.value });
+    say({ kind: "refused", failure: started.failure }, end);
+    return;
   }
-  if (process.connected) process.disconnect?.();
+  running = started.value;
+  say({ kind: "started" });
+  const result = await running.finished;
+  if (result.ok) say({ kind: "result", result: result.value }, end);
+  else end();
 }
 
 process.on("message", (message: ToGenerator) => {

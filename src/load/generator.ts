@@ -46,7 +46,20 @@ export function startGenerator(
       finished.resolve(outcome);
     };
     child.on("error", (error) => lost(error.message));
-    child.on("exit", (code, signal) => lost(signal ?? `exit code ${code}`));
+    // Its end may be heard of before its last words are read; the channel's end comes behind them.
+    let isSilent = false;
+    let end: string | null = null;
+    const ended = () => {
+      if (isSilent && end !== null) lost(end);
+    };
+    child.on("disconnect", () => {
+      isSilent = true;
+      ended();
+    });
+    child.on("exit", (code, signal) => {
+      end = signal ?? `exit code ${code}`;
+      ended();
+    });
     say(child, { kind: "load", spec });
   });
 }

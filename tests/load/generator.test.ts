@@ -2,7 +2,9 @@
 // the bottleneck it says so. Method: real processes; the server's own log and the plan say the
 // truth of that very run, so a busy machine changes both sides. The narrow limits of a quiet one
 // are those of the benchmark `generator`.
+import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
+import { Worker } from "node:worker_threads";
 import { expect, onTestFinished, test } from "vitest";
 import { runAccuracyCase, type AccuracyCase } from "../../bench/generator-truth.ts";
 import { unwrap } from "../../src/base/failure.ts";
@@ -113,4 +115,25 @@ test("a server that never answers: deadlines count as times, the rest as not sen
   expect(totals.outcomes).toEqual({ DEADLINE_EXCEEDED: totals.sent });
   expect(totals.notSent).toBeGreaterThan(0); // three at once are allowed
   expect(totals.response.p50).toBeGreaterThanOrEqual(200);
+});
+
+test("a caller that stands still until the process has ended hears its last word all the same", async () => {
+  // In a thread of its own, so that it answers meanwhile; a last word of many figures is a long one.
+  const server = new Worker(
+    `const { parentPort } = require("node:worker_threads");
+    const server = require("node:http").createServer((request, response) => {
+      setTimeout(() => response.end(), Math.random() * 900);
+    });
+    server.listen(0, "127.0.0.1", () => parentPort.postMessage(server.address().port));`,
+    { eval: true },
+  );
+  onTestFinished(() => void server.terminate());
+  const [port] = (await once(server, "message")) as [number];
+  const steps = [{ durationMs: 2500, ratePerSecond: 5000 }];
+  const wide = { connections: 4000, inFlightMax: 8000, deadlineMs: 2000 };
+  const url = `http://127.0.0.1:${String(port)}/`;
+  const running = unwrap(await startGenerator({ ...spec, ...wide, url, steps }, quiet));
+  const standsStillMs = 7000; // load, deadlines and process are over before
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, standsStillMs);
+  expect(unwrap(await running.finished).isWhole).toBe(true);
 });
