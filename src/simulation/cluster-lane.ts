@@ -73,6 +73,7 @@ export class ClusterLane {
   readonly #tap: ClusterTap;
   readonly #pump: WatchedPump;
   #state: "joining" | "member" | "leaving" | "over" = "joining";
+  #joining: Promise<void> = Promise.resolve();
   #slot = -1;
 
   constructor(options: ClusterLaneOptions) {
@@ -163,7 +164,12 @@ export class ClusterLane {
     return `${this.#options.name} (${this.incarnation})`;
   }
 
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    this.#joining = this.#join();
+    return this.#joining;
+  }
+
+  async #join(): Promise<void> {
     const joined = await this.lane.join();
     if (this.#state !== "joining") return;
     if (!joined.ok) {
@@ -192,8 +198,9 @@ export class ClusterLane {
     this.#options.onOver(this);
   }
 
-  /** The clean end: everything is answered and handed over. */
+  /** The clean end: everything is answered and handed over; of one that joins, once it has. */
   async leave(): Promise<void> {
+    if (this.#state === "joining") await this.#joining;
     if (this.#state !== "member") return;
     this.#state = "leaving";
     this.#note(() => "leaves");
