@@ -4,6 +4,7 @@
 // rounds (write-behind.ts).
 import { assert, must } from "../src/base/assert.ts";
 import { systemClock } from "../src/base/clock.ts";
+import { limits } from "../src/base/limits.ts";
 import { delay, systemTimers } from "../src/base/timers.ts";
 import { routes } from "./entries-application.ts";
 import {
@@ -54,8 +55,8 @@ const partitions = 32;
 const rowsPerCommand = 50;
 const rowsPerRawTransaction = 5000;
 const outstanding = 256;
-/** Of paced commands: a stall of some milliseconds leaves none out. */
-const pacedUnderWayMax = 8192;
+/** Of paced commands: as many as a lane takes, so that a stall leaves none out. */
+const pacedUnderWayMax = limits.laneCommandsInFlightMax;
 /**
  * Records that wait for the database; more are not asked for. Some transactions' worth: the pump is
  * never idle, and never so far behind that it has to read the log again.

@@ -118,7 +118,7 @@ test("a server that never answers: deadlines count as times, the rest as not sen
 });
 
 test("a caller that stands still until the process has ended hears its last word all the same", async () => {
-  // In a thread of its own, so that it answers meanwhile; a last word of many figures is a long one.
+  // In a thread of its own, so that it answers meanwhile; many figures make the last word long.
   const server = new Worker(
     `const { parentPort } = require("node:worker_threads");
     const server = require("node:http").createServer((request, response) => {
