@@ -1,7 +1,6 @@
 // Bare server: what a bidder costs that does nothing: fastify, the same bodies, the same answers.
-// Owns: three routes. `/none` answers 204, `/bid` answers 200 with a prepared response around the
-// request's id, the addresses of notices in it answer 200 without a body. Whatever a unit costs
-// more than this, Orrery and the bidder cost.
+// Owns: two routes. `/none` answers 204, `/bid` answers 200 with a prepared response around the
+// request's id. Whatever a unit costs more than this, Orrery and the bidder cost.
 import fastify from "fastify";
 import { bareResponse } from "./bid-bodies.ts";
 
@@ -11,9 +10,6 @@ server.post("/none", (_request, reply) => {
 });
 server.post<{ Body: { id: string } }>("/bid", (request, reply) => {
   reply.type("application/json").send(bareResponse(request.body.id));
-});
-server.get("/openrtb2/notice/:kind", (_request, reply) => {
-  reply.code(200).send();
 });
 process.once("SIGTERM", () => void server.close());
 process.stdout.write(`serving ${await server.listen({ host: "127.0.0.1", port: 0 })}\n`);

@@ -18,13 +18,12 @@ export const floors = {
   "no bid": { name: "floor: 204", traffic: "no bid", ...bare },
   bid: { name: "floor: 200 of 1 kB", traffic: "bid", ...bare },
   mix: { name: "floor: 90 % 204, 10 % 200", traffic: "mix", ...bare },
-  notices: { name: "floor: 200 and its notices", traffic: "notices", ...bare },
 } as const satisfies Record<string, Candidate>;
 
 export const floor: Scenario = {
   name: "floor",
   summary: "a bare fastify POST, 204 and 200 of 1 kB: what the machine gives before our code",
-  takes: "about 1 minute",
+  takes: "about 2 minutes",
   roundsDefault: 5,
   run: measureFloor,
 };

@@ -1,7 +1,6 @@
 // Report of floor and throughput: from windows to medians, ratios, goals and the words around them.
 // Owns: the shape of the figures, the tables, what makes a run invalid. Does not own: measuring,
 // verdicts (src/report/verdict.ts).
-import { must } from "../src/base/assert.ts";
 import { spread, type Spread } from "../src/base/spread.ts";
 import type { Chart, Goal, Sample } from "../src/report/report.ts";
 import { goalOf, goalOfCount } from "../src/report/verdict.ts";
@@ -22,9 +21,9 @@ export interface ThroughputFigures {
 interface Summary {
   readonly candidate: Candidate;
   readonly perSecond: Spread;
-  /** Rate ÷ the rate of the floor of the same traffic in the same round. */
-  readonly rateOfFloor: Spread;
-  /** The floor's processor time ÷ its own, in each round; empty where it is not told. */
+  /** Rate ÷ the rate of the floor of the same traffic in the same round; empty without a floor. */
+  readonly rateOfFloor: readonly number[];
+  /** The floor's processor time ÷ its own, in each round; empty without it, or where not told. */
   readonly cpuOfFloor: readonly number[];
   readonly cpuUs: Readonly<Record<keyof ProcessCpu, number>> | null;
   readonly bidsPerRecord: number | null;
@@ -69,17 +68,17 @@ function summarize(
   const floorName = candidates.find(
     ({ store, traffic }) => store === null && traffic === candidate.traffic,
   )?.name;
-  const pairs = own.map((window) => {
+  const pairs = own.flatMap((window) => {
     const floor = windows.find(
       (other) => other.candidate === floorName && other.round === window.round,
     );
-    return { window, floor: must(floor, "each traffic has a floor, measured in each round") };
+    return floor === undefined ? [] : [{ window, floor }];
   });
   const logs = own.flatMap(({ log }) => (log === null ? [] : [log]));
   return {
     candidate,
     perSecond: spread(own.map((window) => window.perSecond)),
-    rateOfFloor: spread(pairs.map(({ window, floor }) => window.perSecond / floor.perSecond)),
+    rateOfFloor: pairs.map(({ window, floor }) => window.perSecond / floor.perSecond),
     cpuOfFloor: pairs.flatMap(({ window, floor }) => {
       const [ownCpu, floorCpu] = [window.cpuUs, floor.cpuUs];
       return ownCpu === null || floorCpu === null ? [] : [floorCpu.total / ownCpu.total];
@@ -237,7 +236,7 @@ function summaryRow(summary: Summary): string[] {
   return [
     candidate.name,
     Math.round(perSecond.median).toLocaleString("en"),
-    rateOfFloor.median.toFixed(2),
+    median(rateOfFloor)?.toFixed(2) ?? "–",
     us(cpu?.total),
     of?.median.toFixed(2) ?? "–",
     of === null ? "–" : `${of.min.toFixed(2)}–${of.max.toFixed(2)}`,

@@ -34,7 +34,6 @@ test("throughput at its smoke size: answers are right, the result complete", pat
     "bid, lmdb: synced",
     "floor: 90 % 204, 10 % 200",
     "90 % no bid, 10 % bid",
-    "floor: 200 and its notices",
     "bid and its notices, profiled",
   ]);
   let answered = 0;
