@@ -13,8 +13,9 @@ export default defineConfig({
       MSGPACKR_NATIVE_ACCELERATION_DISABLED: "true",
       NODE_COMPILE_CACHE: join(import.meta.dirname, "node_modules", ".cache", "orrery"),
     },
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // For hangs only: a loaded machine takes ten times as long as a quiet one.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     reporters: ["default", "./tests/support/count-reporter.ts"],
     projects: [
       {

@@ -7,7 +7,12 @@ import { assert } from "../src/base/assert.ts";
 import { unwrap } from "../src/base/failure.ts";
 import { Histogram, type Percentiles } from "../src/base/histogram.ts";
 import { startGenerator } from "../src/load/generator.ts";
-import { loadTotals, type LoadResult, type LoadTotals } from "../src/load/load-result.ts";
+import {
+  loadTotals,
+  type LoadResult,
+  type LoadSecond,
+  type LoadTotals,
+} from "../src/load/load-result.ts";
 import { planOf, type LoadSpec } from "../src/load/load-spec.ts";
 import type { DelayServerOptions, FromDelayServer } from "./delay-server-process.ts";
 
@@ -19,18 +24,23 @@ export interface AccuracyCase {
   readonly stallMs: number;
   readonly stallEveryMs: number;
   readonly ratePerSecond: number;
+  /** The first of it does not count: at 10,000/s a generator is compiled after three seconds. */
+  readonly warmUpMs: number;
   readonly durationMs: number;
   readonly connections: number;
   readonly seed: number;
 }
 
 export interface AccuracyRun {
+  /** Of all seconds, and of those that count. */
+  readonly all: LoadTotals;
   readonly totals: LoadTotals;
   readonly truth: Truth;
 }
 
-/** Milliseconds, of all requests that were sent. */
+/** Milliseconds, of what was answered in the time that counts. */
 export interface Truth {
+  /** All that the server received, the warm-up included. */
   readonly requests: number;
   /** Planned → answered, as the server's log says. */
   readonly response: Percentiles;
@@ -54,7 +64,8 @@ const program = new URL("./delay-server-process.ts", import.meta.url);
 
 /** Loads a server of that kind with a generator's process. */
 export async function runAccuracyCase(given: AccuracyCase): Promise<AccuracyRun> {
-  const { delayMs, stallMs, stallEveryMs, ratePerSecond, durationMs, connections, seed } = given;
+  const { delayMs, stallMs, stallEveryMs, ratePerSecond, warmUpMs, connections, seed } = given;
+  const durationMs = warmUpMs + given.durationMs;
   // Of a Poisson plan, which varies by the square root of its size.
   const expected = (ratePerSecond * durationMs) / 1000;
   const requestsMax = Math.ceil(expected + 10 * Math.sqrt(expected) + 10);
@@ -88,29 +99,43 @@ export async function runAccuracyCase(given: AccuracyCase): Promise<AccuracyRun>
     server.send("log");
     const heard = await log;
     assert(heard.kind === "log", "its last word is its log");
-    return { totals: loadTotals(result.seconds), truth: truthOf(spec, result, heard) };
+    const counting = result.seconds.filter((second) => beginOf(second) >= warmUpMs - 100);
+    const fromMs = result.startedMs + Math.min(...counting.map(beginOf));
+    return {
+      all: loadTotals(result.seconds),
+      totals: loadTotals(counting),
+      truth: truthOf(spec, result, heard, fromMs),
+    };
   } finally {
     server.kill("SIGKILL");
   }
 }
 
-function truthOf(spec: LoadSpec, { startedMs }: LoadResult, log: ServerLog): Truth {
+/** When a second began, from the plan's beginning. The first one begins a moment before it. */
+function beginOf({ endMs, durationMs }: LoadSecond): number {
+  return endMs - durationMs;
+}
+
+function truthOf(spec: LoadSpec, { startedMs }: LoadResult, log: ServerLog, fromMs: number): Truth {
   const plan = planOf(spec);
+  let requests = 0;
   const [response, service, leastResponse] = [new Histogram(), new Histogram(), new Histogram()];
   for (let number = 0; ; number++) {
     const atMs = plan.next();
     if (atMs === undefined) break;
     const receivedMs = log.receivedMs[number] ?? 0;
     if (receivedMs === 0) continue; // not sent
+    requests++;
     const plannedMs = startedMs + atMs;
     const answeredMs = log.answeredMs[number] ?? 0;
+    if (answeredMs < fromMs) continue;
     response.recordMs(answeredMs - plannedMs);
     service.recordMs(answeredMs - receivedMs);
     const stall = log.stalls.find(([fromMs, toMs]) => plannedMs > fromMs && plannedMs < toMs);
     leastResponse.recordMs(stall === undefined ? 0 : stall[1] - plannedMs);
   }
   return {
-    requests: response.count,
+    requests,
     response: response.summaryMs(),
     service: service.summaryMs(),
     leastResponse: leastResponse.summaryMs(),

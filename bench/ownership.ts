@@ -4,6 +4,7 @@
 // (recovery.ts).
 import { Session } from "node:inspector/promises";
 import { must } from "../src/base/assert.ts";
+import { limits } from "../src/base/limits.ts";
 import { Histogram, type Percentiles } from "../src/base/histogram.ts";
 import { delay, systemTimers } from "../src/base/timers.ts";
 import { routes } from "./entries-application.ts";
@@ -116,16 +117,21 @@ async function steady(
   const latency = new Histogram();
   const startedMs = performance.now();
   let due = 0;
+  let open = 0;
   const answers: Promise<void>[] = [];
   const load = systemTimers.every(1, () => {
     const nowMs = performance.now();
     // From when each was due, not from when this thread had time for it.
-    for (; due < ((nowMs - startedMs) * steadyPerSecond) / 1000; due++) {
+    const dueNow = ((nowMs - startedMs) * steadyPerSecond) / 1000;
+    // After a long standstill: not more at once than a lane takes.
+    for (; due < dueNow && open < limits.laneCommandsInFlightMax / 2; due++) {
       const dueMs = startedMs + (due * 1000) / steadyPerSecond;
       const partition = must(asked[due % asked.length], "a partition");
       const input = { route: must(route[partition], "a route"), entry: due % 1000 };
       const isCounted = counts();
+      open++;
       const answer = lanes.ask(name, "touch", input).then(() => {
+        open--;
         if (isCounted) latency.recordMs(performance.now() - dueMs);
       });
       answers.push(answer);

@@ -32,7 +32,7 @@ async function measureRecovery(options: ScenarioOptions): Promise<ScenarioResult
   const pausesMs = {
     "memory:": await handOvers({ store: "memory:", entries, moves }),
     "lmdb:": await handOvers({
-      store: `lmdb:${join(options.folder, "hand-over")}`,
+      store: `lmdb:${join(options.folder, "hand-over")}${options.smoke ? "?sync=off" : ""}`,
       ...{ entries, moves },
     }),
   };

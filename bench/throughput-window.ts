@@ -62,7 +62,7 @@ export interface MeasuredWindow {
   readonly probes: Probes;
 }
 
-// A unit is compiled fully, and its garbage collector has settled, after about four seconds of this.
+// A unit is compiled, and its garbage collector has settled, after about four seconds of this.
 const full = { connections: 64, warmUpMs: 5000, windowMs: 5000 };
 const smoke = { connections: 8, warmUpMs: 300, windowMs: 500 };
 const checkedAnswers = 8;
@@ -235,7 +235,7 @@ function mapValues<K extends string>(
   return Object.fromEntries(entries) as Record<K, number>;
 }
 
-function lateOf(counts: UnitCounts | null): number {
+export function lateOf(counts: UnitCounts | null): number {
   return counts === null ? 0 : counts.shed + counts.failed;
 }
 

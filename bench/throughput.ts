@@ -11,6 +11,7 @@ import type { Scenario, ScenarioOptions, ScenarioResult } from "./scenario.ts";
 import { throughputReport } from "./throughput-report.ts";
 import {
   bidsOneByOne,
+  lateOf,
   measureCandidate,
   sizeOf,
   withServer,
@@ -104,7 +105,8 @@ async function measureOn(
   const single = await withServer(inMemory, { ...setting, profiles: "" }, (server) =>
     bidsOneByOne(server, bids),
   );
-  const singleBidBytes = single.logBytes / single.bids;
+  // What came too late for an answer is journaled, too.
+  const singleBidBytes = single.logBytes / (single.bids + lateOf(single));
   const figures = { ...sizeOf(options), candidates, windows, singleBidBytes };
   const result = throughputReport(figures);
   return { ...result, report: [result.report, ...remarks].join("\n") };

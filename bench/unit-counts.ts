@@ -25,7 +25,7 @@ const pauseMs = 250;
 export async function unitCounts(
   url: string,
   answers: number,
-  patienceMs = 5000,
+  patienceMs = 60_000,
 ): Promise<UnitCounts> {
   const untilMs = performance.now() + patienceMs;
   for (;;) {

@@ -63,7 +63,8 @@ function planOf(steps: readonly RateStep[], nextGap: () => number): ArrivalPlan 
         if (current === undefined) return undefined;
         const left = arrivalsFrom(current, passedMs);
         const atMs = left > gap ? passedMs + timeFor(gap, current, passedMs) : Infinity;
-        if (atMs < current.durationMs) {
+        // Summed up as the caller sees it: what rounds to the step's end belongs to the next.
+        if (stepStartMs + atMs < stepStartMs + current.durationMs) {
           passedMs = atMs;
           return stepStartMs + passedMs;
         }

@@ -14,7 +14,7 @@ interface Result {
   readonly probes: readonly object[];
 }
 
-test("compare: A B B A, and of equal trees nothing is said", { timeout: 180_000 }, async () => {
+test("compare: A B B A, and of equal trees nothing is said", { timeout: 600_000 }, async () => {
   const cwd = benchFolder();
   const size = ["--scenario", "grid-bytes", "--smoke", "--rounds", "2"];
   const args = ["compare", ".", ".", ...size, "--json", "result.json"];

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import type { AccuracyRun } from "../../bench/generator-truth.ts";
 import { smokeReport } from "./smoke.ts";
 
-test("generator at its smoke size: every request is counted", { timeout: 120_000 }, async () => {
+test("generator at its smoke size: every request is counted", { timeout: 600_000 }, async () => {
   // On a busy machine the generator is late, and says so; nothing else may be wrong.
   const report = await smokeReport("generator", /the generator (?:itself was late|used)/);
   const { runs } = report.figures as { readonly runs: readonly AccuracyRun[] };

@@ -3,7 +3,7 @@
 import { expect, test } from "vitest";
 import { smokeReport } from "./smoke.ts";
 
-test("grid-bytes at its smoke size: every command was answered", { timeout: 60_000 }, async () => {
+test("grid-bytes at its smoke size: every command was answered", { timeout: 600_000 }, async () => {
   const { figures, samples } = await smokeReport("grid-bytes");
   expect(figures["minutes"]).toMatchObject([{ commands: 500 }]);
   expect(samples[0]?.values[0]).toBeGreaterThan(0);

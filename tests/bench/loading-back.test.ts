@@ -3,7 +3,7 @@
 import { expect, test } from "vitest";
 import { smokeReport } from "./smoke.ts";
 
-const patience = { timeout: 180_000 };
+const patience = { timeout: 600_000 };
 
 test("loading-back at its smoke size: every row comes back once", patience, async () => {
   const { figures, samples, goals } = await smokeReport("loading-back");

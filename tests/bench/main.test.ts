@@ -8,7 +8,7 @@ import { isRunning } from "../support/process-tree.ts";
 import { startProcess } from "../support/processes.ts";
 import { benchFolder, benchMain } from "./smoke.ts";
 
-const patience = { timeout: 120_000 };
+const patience = { timeout: 600_000 };
 
 test("bench alone lists each scenario with a line and its time", patience, async () => {
   const list = startProcess(benchMain, [], { cwd: benchFolder() });

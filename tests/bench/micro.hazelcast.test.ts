@@ -10,7 +10,7 @@ const program = fileURLToPath(new URL("../../bench/micro-process.ts", import.met
 
 const title = hazelcastTitle("log appends on members");
 describe.skipIf(hazelcastMissing !== null)(title, () => {
-  const patience = { timeout: 120_000 };
+  const patience = { timeout: 600_000 };
 
   test("micro on members: what is appended is there, one or 32 in flight", patience, async () => {
     const members = await startMembers({ members: 2 });

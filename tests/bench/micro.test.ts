@@ -6,7 +6,7 @@ import { measureGroup, type MicroOperation } from "../../bench/micro-operation.t
 import { smokeReport } from "./smoke.ts";
 
 // Five processes, one after the other, on whatever else the machine is doing.
-const patience = { timeout: 180_000 };
+const patience = { timeout: 600_000 };
 
 test("micro at its smoke size: every part is measured, and right", patience, async () => {
   const report = await smokeReport("micro");

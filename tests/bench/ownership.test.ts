@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import type { OwnershipFigures } from "../../bench/ownership-report.ts";
 import { smokeReport } from "./smoke.ts";
 
-test("ownership at its smoke size: each part was measured", { timeout: 120_000 }, async () => {
+test("ownership at its smoke size: each part was measured", { timeout: 600_000 }, async () => {
   const { figures, samples, charts } = await smokeReport("ownership");
   const { takeOver, reads, checkpoints, pauses } = figures as Record<
     keyof OwnershipFigures,

@@ -5,7 +5,7 @@ import type { Kill } from "../../bench/unit-kills.ts";
 import { smokeReport } from "./smoke.ts";
 
 // Three units that start, one that dies, on whatever else the machine is doing.
-const patience = { timeout: 180_000 };
+const patience = { timeout: 600_000 };
 
 test("recovery at its smoke size: what was answered was counted, once", patience, async () => {
   const { figures, samples, goals } = await smokeReport(

@@ -11,7 +11,7 @@ import { smokeOf } from "../support/rivals.ts";
 const title = hazelcastTitle("reservations on members, and beside them");
 describe.skipIf(hazelcastMissing !== null)(title, () => {
   // Three processes, one after the other, on whatever else the machine is doing.
-  const patience = { timeout: 180_000 };
+  const patience = { timeout: 600_000 };
 
   test("smoke size: each is kept once, whoever made it", patience, async () => {
     const folder = await mkdtemp(join(tmpdir(), "orrery-rivals-"));

@@ -24,7 +24,7 @@ async function newFolder(): Promise<string> {
 
 describe.skipIf(missing !== null)(title, () => {
   // Half a dozen servers and processes, on whatever else the machine is doing.
-  const patience = { timeout: 180_000 };
+  const patience = { timeout: 600_000 };
 
   test(
     "smoke size: each form keeps what it answered, and overspends nothing",

@@ -14,7 +14,7 @@ import { startProcess } from "../support/processes.ts";
 const main = fileURLToPath(new URL("../../bench/main.ts", import.meta.url));
 
 // Ten servers, one after the other, on whatever else the machine is doing.
-const patience = { timeout: 240_000 };
+const patience = { timeout: 600_000 };
 
 test("throughput at its smoke size: answers are right, the result complete", patience, async () => {
   const cwd = mkdtempSync(join(tmpdir(), "orrery-bench-"));
@@ -46,8 +46,13 @@ test("throughput at its smoke size: answers are right, the result complete", pat
     expect(stages !== null).toBe(candidate.endsWith("profiled"));
   }
   expect(answered).toBeGreaterThan(0);
-  const stages = windows.at(-1)?.stages ?? {};
-  for (const stage of ["HTTP", "decide", "encode the record", "store message", "match"]) {
+  const { stages: found, answers } = windows.at(-1) ?? { stages: null, answers: 0 };
+  const stages = found ?? {};
+  expect(stages["HTTP"]).toBeGreaterThan(0);
+  const sampledUs = Object.values(stages).reduce((sum, us) => sum + us, 0) * answers;
+  // Each is a few per cent: a lane that was given hardly any processor has no samples of them.
+  const small = ["decide", "encode the record", "store message", "match"];
+  for (const stage of sampledUs < 250_000 ? [] : small) {
     expect(stages[stage], stage).toBeGreaterThan(0);
   }
   // A count of bytes, not of time: it holds on every machine.

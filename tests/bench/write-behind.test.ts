@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { smokeReport } from "./smoke.ts";
 
 // A database that starts, six processes, on whatever else the machine is doing.
-const patience = { timeout: 180_000 };
+const patience = { timeout: 600_000 };
 
 test(
   "write-behind at its smoke size: rows are in the table, no command failed",

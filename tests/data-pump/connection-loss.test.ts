@@ -93,9 +93,14 @@ class Proxy {
       if (trouble !== "cut before") {
         upstream.off("data", onAnswer);
         upstream.write(bytes);
-        // The server has answered: it has done what it was asked for.
-        if (trouble === "cut after") upstream.once("data", () => client.destroy());
-        upstream.once("data", () => this.happened.resolve(undefined));
+        // Answers may come one by one: COMMIT's own says that it has been done.
+        const answered = (answer: Buffer): void => {
+          if (this.word === "COMMIT" && !answer.includes("COMMIT")) return;
+          upstream.off("data", answered);
+          if (trouble === "cut after") client.destroy();
+          this.happened.resolve(undefined);
+        };
+        upstream.on("data", answered);
         return;
       }
       client.destroy();

@@ -13,7 +13,7 @@ export async function contend(url: string, name: string, positions: number): Pro
   const inFlight = Array.from({ length: 4 }, async () => {
     for (let position = next++; position < positions; position = next++) {
       const key = recordKey(1, position);
-      const found = unwrap(await map.putIfAbsent(key, Buffer.from(name), 20_000));
+      const found = unwrap(await map.putIfAbsent(key, Buffer.from(name), 60_000));
       if (found === null) won.push(position);
       else if (!/^contender \d+$/.test(found.toString())) throw new Error("a value of nobody");
     }

@@ -20,7 +20,7 @@ import { valueOf } from "./lmdb-values.ts";
 import { ManualTimers } from "./manual-timers.ts";
 import { storeContract } from "./store-contract.ts";
 
-const deadlineMs = 10_000;
+const deadlineMs = 60_000;
 const modes = ["?sync=on", "?sync=off"];
 
 function newFolder(): string {

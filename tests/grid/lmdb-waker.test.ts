@@ -29,7 +29,7 @@ test.skipIf(process.platform !== "linux" || process.arch !== "x64")(
     const process = startProcess(holder, [folder, mayGo]);
     await process.line(/^holds$/);
 
-    const written = map.put(Buffer.from("b"), Buffer.from("2"), 20_000);
+    const written = map.put(Buffer.from("b"), Buffer.from("2"), 150_000);
     const file = openSync(join(folder, "lock.mdb"), "r+");
     onTestFinished(() => closeSync(file));
     const word = Buffer.alloc(4);

@@ -20,7 +20,7 @@ async function writer(): Promise<void> {
     const outcome = await map.putIfAbsent(
       recordKey(1, number),
       valueOf(number, Number(bytes)),
-      5000,
+      60_000,
     );
     if (outcome.ok) {
       writeSync(1, `${number}\n`); // at once: what was printed was acknowledged
@@ -33,8 +33,8 @@ async function writer(): Promise<void> {
 
 await Promise.all(Array.from({ length: Number(inFlight) }, () => writer()));
 // The store still answers: reads as before, writes with an outcome.
-const read = await map.get(recordKey(1, Number(first)), 5000);
-const again = await map.putIfAbsent(recordKey(2, 0), valueOf(0, Number(bytes)), 5000);
+const read = await map.get(recordKey(1, Number(first)), 60_000);
+const again = await map.putIfAbsent(recordKey(2, 0), valueOf(0, Number(bytes)), 60_000);
 const settled = again.ok ? again : failed(again.failure.code, again.failure.message);
 writeSync(1, `${JSON.stringify({ read: read.ok && read.value !== null, again: settled.ok })}\n`);
 await store.close();

@@ -12,7 +12,7 @@ export interface Engine {
   end(): Promise<void>;
 }
 
-const deadlineMs = 10_000;
+const deadlineMs = 60_000;
 const runs = Number(process.env["FC_RUNS"] ?? 30);
 
 /** A key of partition 1 with any bytes behind. */

@@ -13,7 +13,7 @@ import { loadTotals } from "../../src/load/load-result.ts";
 import type { LoadSpec } from "../../src/load/load-spec.ts";
 import { freePort } from "../support/processes.ts";
 
-const fixed = { stallMs: 0, stallEveryMs: 0, connections: 64, seed: 1 };
+const fixed = { stallMs: 0, stallEveryMs: 0, warmUpMs: 0, connections: 64, seed: 1 };
 const cases: readonly AccuracyCase[] = [
   { name: "1 ms", ...fixed, delayMs: 1, ratePerSecond: 1000, durationMs: 1500 },
   { name: "10 ms", ...fixed, delayMs: 10, ratePerSecond: 1000, durationMs: 1500 },
@@ -52,7 +52,7 @@ test.each(cases)(
       expect(totals.service[at]).toBeGreaterThanOrEqual(truth.service[at] * 0.998 - 0.002);
       expect(totals.response[at]).toBeGreaterThanOrEqual(truth.leastResponse[at] * 0.998 - 0.002);
     }
-    if (one.stallMs > 0) expect(truth.leastResponse.p90).toBeGreaterThan(one.stallMs / 10);
+    if (one.stallMs > 0) expect(truth.leastResponse.p99).toBeGreaterThan(one.stallMs / 10);
     if (totals.problems.length > 0) {
       expect(totals.problems.join()).toMatch(
         /the generator (?:itself was late|used \d+ % of a core)/,
@@ -60,8 +60,8 @@ test.each(cases)(
       return;
     }
     // What else may be between both is what it admits: how late it was itself. (The service time's
-    // way there and back is in no log.)
-    for (const at of ["p50", "p90", "p99"] as const) {
+    // way there and back is in no log; p99 may lie behind the last that was sent.)
+    for (const at of ["p50", "p90"] as const) {
       const most = truth.response[at] * 1.05 + 0.3 + totals.lateness.max;
       expect(totals.response[at], at).toBeLessThanOrEqual(most);
     }
@@ -122,14 +122,14 @@ test("a caller that stands still while the process ends hears its last word all 
   const isOver = new Int32Array(new SharedArrayBuffer(4));
   const server = new Worker(
     `const { parentPort, workerData } = require("node:worker_threads");
-    let [requests, open] = [0, 0];
+    let [requests, open] = [0, 0]; // all are open before the first request
     const server = require("node:http").createServer((request, response) => {
       setTimeout(() => response.end(), (++requests * 7919) % 900);
     });
     server.on("connection", (socket) => {
       open++;
       socket.on("close", () => {
-        if (--open > 0 || requests < 1000) return;
+        if (--open > 0) return;
         Atomics.store(workerData, 0, 1);
         Atomics.notify(workerData, 0);
       });
@@ -144,7 +144,7 @@ test("a caller that stands still while the process ends hears its last word all 
   const url = `http://127.0.0.1:${String(port)}/`;
   const running = unwrap(await startGenerator({ ...spec, ...wide, url, steps }, quiet));
   // The fault: nothing is read from the beginning until some time after the last connection ended.
-  expect(Atomics.wait(isOver, 0, 0, 30_000)).not.toBe("timed-out");
+  expect(Atomics.wait(isOver, 0, 0, 90_000)).not.toBe("timed-out");
   const standsStillMs = 1000;
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, standsStillMs);
   expect(unwrap(await running.finished).isWhole).toBe(true);

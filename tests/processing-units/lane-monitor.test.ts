@@ -40,10 +40,12 @@ async function metricsOf({ metrics }: LaneStatus, lanes = 1): Promise<Map<string
   );
 }
 
+const patient = { ack: "written", deadlineMs: 30_000 } as const;
+
 test("metrics: what was written, how long it took, and nothing that waits", async () => {
   const { lane, monitor } = await watchedLane();
   for (let count = 0; count < 10; count++) {
-    await submit(lane, "add", { key: String(count), by: 1 }, { ack: "written" });
+    await submit(lane, "add", { key: String(count), by: 1 }, patient);
   }
   const status = await monitor.status();
   const { database } = status;
@@ -71,9 +73,11 @@ test("metrics: what was written, how long it took, and nothing that waits", asyn
 test("metrics: away, what waits is said in records, bytes and seconds, and the alarm is raised", async () => {
   const { lane, monitor, database } = await watchedLane();
   database.isAway = true;
-  const patience = { ack: "written", deadlineMs: 300 } as const;
-  await submit(lane, "add", { key: "a", by: 1 }, patience);
-  const status = await monitor.status();
+  let status: LaneStatus;
+  do {
+    await submit(lane, "add", { key: "a", by: 1 }, { ack: "written", deadlineMs: 300 });
+    status = await monitor.status();
+  } while (status.database?.problem === null); // the pump's first try may take its time
   expect(status.database?.problem).toBe("the database is away");
   expect(status.database?.alarms.map(({ kind }) => kind)).toEqual(["away"]);
   const metrics = await metricsOf(status);
@@ -84,7 +88,7 @@ test("metrics: away, what waits is said in records, bytes and seconds, and the a
   database.isAway = false;
   // The second is written by a turn of the pump that begins well.
   for (let count = 0; count < 2; count++) {
-    await submit(lane, "add", { key: "a", by: 1 }, { ...patience, deadlineMs: 30_000 });
+    await submit(lane, "add", { key: "a", by: 1 }, patient);
   }
   expect((await monitor.status()).database).toMatchObject({ problem: null, alarms: [] });
 });

@@ -91,7 +91,7 @@ test("E1, P13: at its deadline it is told that it is journaled; who does not wai
   await network.join();
   database.isAway = true;
   const input = { key: "a", by: 1 };
-  const outcome = await submit(one, "add", input, { ack: "written", deadlineMs: 50 });
+  const outcome = await submit(one, "add", input, { ack: "written", deadlineMs: 1000 });
   expect(outcome).toMatchObject({ failure: { code: "DEADLINE_EXCEEDED", kind: "unknown" } });
   expect(outcome.ok ? "" : outcome.failure.message).toMatch(/^journaled, and not known/);
   expect(code(await submit(one, "add", input))).toBe("value 2");

@@ -50,7 +50,7 @@ function submit(
   lane: Lane,
   name: string,
   input: Value,
-  options: SubmitOptions = {},
+  options: SubmitOptions = { deadlineMs: 30_000 },
 ): Promise<Outcome<Value>> {
   return new Promise((respond) => {
     lane.submit(name, input, options, respond);
@@ -125,7 +125,12 @@ test("M3: a link that ends loses no command: it is asked for again, and runs onc
 test("U2: what was answered before it was journaled is journaled before a lane ends", async () => {
   const { one, two, held, keyOfOne } = await twoLanes();
   held.hold("putIfAbsent");
-  const early = await submit(one, "add", { key: keyOfOne, by: 1 }, { ack: "memory" });
+  const early = await submit(
+    one,
+    "add",
+    { key: keyOfOne, by: 1 },
+    { ack: "memory", deadlineMs: 30_000 },
+  );
   expect(code(early)).toBe("value 1");
   await one.drain();
   const closed = one.close();
@@ -197,7 +202,7 @@ test("O1: a lane that joins gets its share, from lanes that go on", async () => 
   unwrap(await three.join());
   let sent = 0;
   const failures: string[] = [];
-  const load = systemTimers.every(1, () => {
+  const load = systemTimers.every(10, () => {
     for (const key of [keyOfOne, keyOfTwo]) {
       sent++;
       two.submit("add", { key, by: 1 }, { deadlineMs: 20_000 }, (outcome) => {

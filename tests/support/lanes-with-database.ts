@@ -89,7 +89,7 @@ export function submit(
   lane: Lane,
   name: string,
   input: Value,
-  options: SubmitOptions = {},
+  options: SubmitOptions = { deadlineMs: 30_000 },
 ): Promise<Outcome<Value>> {
   return new Promise((respond) => {
     lane.submit(name, input, options, respond);

@@ -90,8 +90,8 @@ export function demoStory(engine: GridEngine): void {
     expect(summary.database?.bids).toBeGreaterThanOrEqual(bids.length);
     for (const { id, spentMicros, reservedMicros, budgetMicros } of summary.campaigns) {
       if (!narrow.includes(id)) continue;
-      // What an answer that came too late had reserved is held for two minutes: nothing on a machine
-      // that answers in time, most of a budget on one that is slow when it starts.
+      // What answers that came too late had reserved is held for two minutes: on a machine that is
+      // slow when it starts, most of a budget.
       expect(spentMicros + reservedMicros).toBeGreaterThanOrEqual(0.95 * budgetMicros);
       expect(spentMicros).toBeGreaterThan(0);
       // Before the end of the run: the others go on bidding.
