@@ -68,7 +68,8 @@ export class ProgressKeeper {
 
   /** Step 9: our epoch goes to the rows (D2). Repeated as it is where the outcome is unknown. */
   async #claim(claiming: readonly PumpedPartition[]): Promise<Failure | null> {
-    const { database, generation } = this.#options;
+    const { database, generation, counters } = this.#options;
+    counters.databaseReads++; // its answer is the rows
     const claims = claiming.map(({ number, source }) => ({
       partition: number,
       epoch: source.epoch,
@@ -87,7 +88,10 @@ export class ProgressKeeper {
     partitions: readonly PumpedPartition[],
     rows: Outcome<ProgressRow[]>,
   ): Promise<Failure | null> {
-    if (!rows.ok) return rows.failure;
+    if (!rows.ok) {
+      this.#options.counters.retries++;
+      return rows.failure;
+    }
     const byPartition = new Map(rows.value.map((row) => [row.partition, row]));
     const judging = partitions.map((one) => this.#judge(one, byPartition.get(one.number)));
     await Promise.all(judging);

@@ -144,7 +144,7 @@ export class Pump {
   attach(source: PumpSource): void {
     const partition = new PumpedPartition(source, this.#options.identity.generation);
     this.#partitions.get(source.partition)?.leaveUnconfirmed();
-    partition.sinceMs = this.#nowMs;
+    partition.unheldMs = this.#nowMs;
     this.#partitions.set(partition);
     this.#backlog.set(source.partition, partition.backlog);
     if (!this.#isRunning) {
@@ -162,7 +162,7 @@ export class Pump {
     if (this.#partitions.heldBytes + bytes <= limits.pumpMemoryBytesMax) {
       const problem = pumped.hold(record, bytes, this.#nowMs);
       if (problem !== null) this.#halt(pumped, problem);
-    }
+    } else pumped.pass(record.record.position, this.#nowMs);
     this.#rest.end("idle");
     if (
       this.#rest.kind === "flight" &&
@@ -285,6 +285,7 @@ export class Pump {
       const part = { partition, before, seq, chain, complete: false };
       const suspect = { step: stepOf(part), generation, changes, parked, tables };
       const verdict = await judgeChanges(database, suspect);
+      if (!verdict.ok || verdict.value === "misfit") this.#counters.retries++;
       if (!verdict.ok) return verdict.failure;
       if (verdict.value !== "misfit") search.verdict = verdict.value;
       else if (partition.phase === "pump") partition.phase = "check";

@@ -53,8 +53,8 @@ export class PumpedPartition {
   phase: PumpPhase = "claim";
   /** When the row was last seen or written, by the monotonic clock. */
   lookedAtMs = 0;
-  /** When it was attached. */
-  sinceMs = 0;
+  /** When the first record that is not held was journaled, or (not read yet) it was attached. */
+  unheldMs = 0;
   readonly parked = new ParkedKeys();
   /** Its content was refused: what is to be found out; null: nothing. */
   search: RefusalSearch | null = null;
@@ -107,7 +107,7 @@ export class PumpedPartition {
   /** When its oldest record that is not written was journaled; `nowMs` where all are. */
   oldestMs(nowMs: number): number {
     if (this.#written >= this.source.tail()) return nowMs;
-    return this.#held[0]?.atMs ?? this.sinceMs;
+    return this.#held[0]?.atMs ?? this.unheldMs;
   }
 
   get writtenChain(): Buffer | null {
@@ -153,7 +153,13 @@ export class PumpedPartition {
     this.#held.push({ position, checksum, changes, isLastWord, bytes, atMs });
     this.heldBytes += bytes;
     this.#heldChain = checksum;
+    this.unheldMs = atMs; // what comes behind it is no older
     return null;
+  }
+
+  /** A durable record is not held: it is read from the log in its turn. */
+  pass(position: number, atMs: number): void {
+    if (position === this.heldTo + 1) this.unheldMs = atMs;
   }
 
   /** What is held and in no batch yet. */
@@ -252,6 +258,7 @@ export class PumpedPartition {
 
   /** Forgets all records. */
   release(): void {
+    this.unheldMs = this.#held[0]?.atMs ?? this.unheldMs;
     this.#held = [];
     this.unform();
     this.heldBytes = 0;
