@@ -37,9 +37,11 @@ export interface RebuiltGrid {
   readonly timeMs: number;
 }
 
-// The checkpoint record stands behind genesis, and the first claim behind it: no claim is ever at
-// its position, so the keys of its segments are nobody else's.
-const checkpointAt = 1;
+/**
+ * The checkpoint record stands behind genesis, and the first claim behind it: no claim is ever at
+ * its position, so the keys of its segments are nobody else's.
+ */
+export const rebuiltCheckpointAt = 1;
 
 /** The key of segment `index` of a rebuilt partition, and its name. */
 export function rebuiltSegment(
@@ -49,8 +51,8 @@ export function rebuiltSegment(
 ): { readonly key: Buffer; readonly name: SegmentName } {
   const checkpoint = Math.floor(index / segmentsOfCheckpointMax);
   const segment = index % segmentsOfCheckpointMax;
-  const name = { epoch: checkpointAt, checkpoint, segment, encodedAt: 0, bytes };
-  return { key: segmentKey(partition, checkpointAt, checkpoint, segment), name };
+  const name = { epoch: rebuiltCheckpointAt, checkpoint, segment, encodedAt: 0, bytes };
+  return { key: segmentKey(partition, rebuiltCheckpointAt, checkpoint, segment), name };
 }
 
 /** What makes a partition whole once its segments are there, in the order of writing. */
@@ -68,15 +70,15 @@ export function rebuiltValues(
     body: { type: "genesis", genesis: { gridId, generation, partitions, partition, rebuilt } },
   });
   const number = segments.at(-1)?.checkpoint ?? 0;
-  const parts = { segments, delta: [], entries: [], trimmedTo: checkpointAt, logBytes: 0 };
+  const parts = { segments, delta: [], entries: [], trimmedTo: rebuiltCheckpointAt, logBytes: 0 };
   const checkpoint = encodeRecord({
-    ...{ position: checkpointAt, epoch: checkpointAt, token, timeMs },
+    ...{ position: rebuiltCheckpointAt, epoch: rebuiltCheckpointAt, token, timeMs },
     previous: checksum(genesis),
     body: { type: "checkpoint", number, ...parts },
   });
   return [
-    [recordKey(partition, checkpointAt), checkpoint],
-    [headKey(partition), encodeHead(checkpointAt)],
+    [recordKey(partition, rebuiltCheckpointAt), checkpoint],
+    [headKey(partition), encodeHead(rebuiltCheckpointAt)],
     [recordKey(partition, 0), genesis],
   ];
 }

@@ -5,10 +5,12 @@
 // Invariants (docs/invariants.md):
 //   P10. What was loaded is served only if it can be all that was acknowledged, and if the lanes
 //        before did not die of it.
-//   P12. Behind a final release nothing is served before the database has the new owner's claim.
+//   P12. Behind a final release, and behind what a rebuild wrote, nothing is served before the
+//        database has the new owner's claim.
 import { failure, type Failure } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
-import { entriesOf, type LogRecord, type RecordBody } from "../grid/log-record.ts";
+import { entriesOf, type LogRecord } from "../grid/log-record.ts";
+import { rebuiltCheckpointAt } from "../grid/rebuild-fill.ts";
 
 const emptyClaimsMs = 60_000;
 
@@ -52,12 +54,14 @@ export function lessThanAcknowledged(
 }
 
 /**
- * P12. Whether a log that ends with this record has acknowledged nothing since a final release:
- * claims and releases acknowledge nothing, and what does, did so after its owner's database claim.
+ * P12. Whether a log that ends with this record has acknowledged nothing since a final release or
+ * since it was rebuilt: claims and releases acknowledge nothing, and what does, did so after its
+ * owner's database claim. Only a rebuild puts a checkpoint behind genesis: an owner claims there.
  */
-export function staysFinal(body: RecordBody, wasFinal: boolean): boolean {
+export function staysFinal({ position, body }: LogRecord, wasFinal: boolean): boolean {
   if (body.type === "release") return wasFinal || body.final === true;
-  return wasFinal && body.type !== "checkpoint" && entriesOf(body).length === 0;
+  if (body.type === "checkpoint") return position === rebuiltCheckpointAt;
+  return wasFinal && entriesOf(body).length === 0;
 }
 
 /** A store that is silent for long: what came now would only wait until its deadline. */

@@ -9,7 +9,7 @@
 //       nothing is written under its epoch after that.
 //   P10. What was loaded is served only if it can be all that was acknowledged, and if the lanes
 //        before did not die of it (partition-doubt.ts).
-//   P12. Behind a final release nothing is served before the database has this owner's claim.
+//   P12. Behind a final release or a rebuild nothing is served before the database has its claim.
 import { AssertionError } from "../base/assert.ts";
 import { BoundedQueue } from "../base/bounded-queue.ts";
 import { failed, failure, type Failure, type Outcome } from "../base/failure.ts";
@@ -84,7 +84,7 @@ export class Partition {
   #isReleasing = false;
   /** Nobody is there to take over: its release is the last record of its log. */
   #isLast = false;
-  /** No change came to the log since a release that was final. */
+  /** No change came to the log since a release that was final, or since it was rebuilt. */
   #endsFinal = false;
   /** Loaded, and not served before the database has the claim. */
   #awaitsDatabase = false;
@@ -318,7 +318,7 @@ export class Partition {
         this.#checkpoints.loaded(chained, bytes);
         this.#reach(record.timeMs);
         this.#emptyClaims.add(record);
-        this.#endsFinal = staysFinal(record.body, this.#endsFinal);
+        this.#endsFinal = staysFinal(record, this.#endsFinal);
         this.#commands.state.fold(record.body);
       },
       serving: (claim) => {
@@ -365,7 +365,7 @@ export class Partition {
   #awaitDatabase(claim: ChainedRecord): void {
     const log = this.#log;
     const where = `partition ${String(this.number)}`;
-    const message = `${where} was stopped as the last; the database is told before it serves`;
+    const message = `${where} comes from a last stop or a rebuild; the database is told first`;
     this.#reason = failure("PARTITION_STARTING", message);
     this.#awaitsDatabase = true;
     void this.#options.confirmWritten().then((written) => {

@@ -17,6 +17,7 @@ const quiet: RebuildBounds = {
   crashes: 0,
   cut: false,
   begun: false,
+  stopped: false,
   worldsMax: Infinity,
 };
 
@@ -39,6 +40,7 @@ export const rebuildShapes = {
   crash: rebuildBounds({ runs: [1, 1], crashes: 1 }),
   begun: rebuildBounds({ runs: [1, 1], begun: true, wipes: 1 }),
   restored: rebuildBounds({ runs: [1, 1], restores: 1 }),
+  stopped: rebuildBounds({ runs: [2], lanes: [joiner], wipes: 1, stopped: true }),
 } as const;
 
 export const smallRebuilds: readonly (readonly [name: string, bounds: RebuildBounds])[] = [
@@ -51,6 +53,10 @@ export const smallRebuilds: readonly (readonly [name: string, bounds: RebuildBou
   ["two runs, a primary dies", rebuildShapes.crash],
   ["two runs behind one that died, a store that is emptied", rebuildShapes.begun],
   ["two runs, a database that is restored", rebuildShapes.restored],
+  [
+    "a clean stop, a run that begins twice, a lane that joins, a store emptied",
+    rebuildShapes.stopped,
+  ],
 ];
 
 /** Shapes that take minutes. */

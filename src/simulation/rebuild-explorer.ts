@@ -11,12 +11,13 @@ import { everyRebuildRule, type RebuildRules } from "../grid/rebuild-state.ts";
 import type { Exploration } from "./log-explorer.ts";
 import {
   append,
-  isServing,
   join,
+  mayAppend,
   mayJoin,
   mayPump,
   newLane,
   pump,
+  release,
   settle,
 } from "./rebuild-lane.ts";
 import type { LaneActor } from "./rebuild-lane.ts";
@@ -40,7 +41,7 @@ export interface RebuildBounds {
   readonly tables: TableRules;
   /** For each run: how often it may begin. All of them name generation 1. */
   readonly runs: readonly number[];
-  /** For each lane: the first serves generation 1 and has written one entry. */
+  /** For each lane: the first serves generation 1 and has written one entry, if not stopped. */
   readonly lanes: readonly { joins: number; appends: number; pumps: number }[];
   /** Calls that may be held back, one at a time, to arrive at any later moment. */
   readonly lateCalls: number;
@@ -55,6 +56,8 @@ export interface RebuildBounds {
   readonly cut: boolean;
   /** A run died behind its reservation, before anything begins. */
   readonly begun: boolean;
+  /** The owner of generation 1 has left as the last of all, and the database says so. */
+  readonly stopped: boolean;
   /** Gives up as incomplete beyond so many worlds. */
   readonly worldsMax: number;
 }
@@ -122,7 +125,8 @@ function stepsOf(path: Path | null): string[] {
 }
 
 function beginning(bounds: RebuildBounds): World {
-  const { rules, tables, lateCalls, lostAnswers, wipes, restores, crashes, cut, begun } = bounds;
+  const { rules, tables, lateCalls, lostAnswers, wipes, restores, crashes, cut, begun, stopped } =
+    bounds;
   const lanes = bounds.lanes.map((may, index) => newLane(`lane ${String(index + 1)}`, may));
   const runs = bounds.runs.map((count, index) => newRun(`run ${nameOf(index)}`, count, rules, 1));
   let world: RebuildWorld = firstWorld(tables, crashes > 0 ? 2 : 1);
@@ -137,12 +141,18 @@ function beginning(bounds: RebuildBounds): World {
   [world, owner] = append([world, owner]);
   rest();
   [world, owner] = pump([world, owner]);
+  if (stopped) {
+    [world, owner] = release([world, owner]);
+    rest();
+    [world] = pump([world, owner]);
+    world = { ...world, tables: { ...world.tables, complete: true } };
+  }
   const backup = world.tables;
   if (begun) world = withReservation(world);
   if (cut) world = withoutRecord(world, 2);
   const [first, ...others] = lanes;
   const serving: LaneActor[] =
-    first === undefined ? [] : [{ ...owner, ...mayOf(first), name: first.name }];
+    first === undefined ? [] : [stopped ? first : { ...owner, ...mayOf(first), name: first.name }];
   const actors = [...serving, ...others, ...runs];
   return { ...world, actors, lateCalls, lostAnswers, wipes, restores, crashes, backup, path: null };
 }
@@ -333,7 +343,7 @@ function laneSteps(world: World, index: number, actor: LaneActor): Next[] {
   };
   if (mayJoin(world, actor)) add("joins", join);
   if (mayPump(world, actor)) add("pumps", pump);
-  if (isServing(actor) && actor.appends > 0) add("appends", append);
+  if (mayAppend(world, actor)) add("appends", append);
   if (log === null || log.call === null) return steps;
   const phase = log.phase.name;
   add(`${phase}: done`, (at) => settle(at, "done"));

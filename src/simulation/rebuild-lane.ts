@@ -16,6 +16,7 @@ import {
   type LogState,
 } from "../grid/log-state.ts";
 import type { LogAnswer } from "../grid/log-write.ts";
+import { staysFinal } from "../processing-units/partition-doubt.ts";
 import {
   acknowledge,
   gridId,
@@ -42,14 +43,17 @@ export interface LaneActor {
   readonly records: readonly (readonly [position: number, entry: number])[];
   /** Its epoch is in the database. */
   readonly claimed: boolean;
+  /** Its log acknowledged nothing since a final release or a rebuild (P12). */
+  readonly endsFinal: boolean;
 }
 
 export type LaneStep = readonly [world: RebuildWorld, lane: LaneActor];
 
 /** A lane that has done nothing. */
 export function newLane(name: string, may: Pick<LaneActor, "joins" | "appends" | "pumps">) {
-  const nothing = { generation: 0, log: null, entries: [], records: [], claimed: false };
-  return { kind: "lane", name, ...may, ...nothing } as const satisfies LaneActor;
+  const nothing = { generation: 0, log: null, entries: [], records: [] };
+  const rest = { ...nothing, claimed: false, endsFinal: false };
+  return { kind: "lane", name, ...may, ...rest } as const satisfies LaneActor;
 }
 
 /** Reads the pointer and begins to take over, where a generation is open. */
@@ -68,8 +72,16 @@ export function mayJoin(world: RebuildWorld, { joins, log }: LaneActor): boolean
   return joins > 0 && isFree && openGeneration(world) !== null;
 }
 
-export function isServing({ log }: LaneActor): boolean {
-  return log?.phase.name === "serving";
+export function mayAppend({ rules }: RebuildWorld, lane: LaneActor): boolean {
+  const { appends, log, claimed, endsFinal } = lane;
+  if (appends === 0 || log?.phase.name !== "serving") return false;
+  return claimed || !endsFinal || !rules.claimFirst;
+}
+
+/** Appends its last word, as the last lane of all; the call is out then. */
+export function release([world, lane]: LaneStep): LaneStep {
+  const event = { kind: "append", body: { type: "release", final: true }, wallMs: 0 } as const;
+  return step([world, lane], event);
 }
 
 /** Appends one more entry; the call is out then. */
@@ -127,7 +139,7 @@ function step([world, lane]: LaneStep, event: LogEvent): LaneStep {
 function hear([world, lane]: LaneStep, output: LogOutput): LaneStep {
   switch (output.kind) {
     case "reset":
-      return [world, { ...lane, entries: [], records: [] }];
+      return [world, { ...lane, entries: [], records: [], endsFinal: false }];
     case "segment": {
       const changes = must(decodeSegment(output.stored), "its format");
       return [world, { ...lane, entries: [...lane.entries, ...listOf(changes)] }];
@@ -138,7 +150,8 @@ function hear([world, lane]: LaneStep, output: LogOutput): LaneStep {
       return [judgeLoaded(world, lane.generation, lane.entries), lane];
     case "durable": {
       const { position, body } = output.record;
-      const entry = must(entriesOf(body)[0], "it appends changes only").number;
+      const entry = entriesOf(body)[0]?.number;
+      if (entry === undefined) return [world, folded(lane, output.record)]; // its release
       const one = { generation: lane.generation, entry, position };
       return [acknowledge(world, one), folded(lane, output.record)];
     }
@@ -147,10 +160,11 @@ function hear([world, lane]: LaneStep, output: LogOutput): LaneStep {
   }
 }
 
-function folded(lane: LaneActor, { position, body }: LogRecord): LaneActor {
-  const entry = entriesOf(body)[0]?.number;
+function folded(before: LaneActor, record: LogRecord): LaneActor {
+  const lane = { ...before, endsFinal: staysFinal(record, before.endsFinal) };
+  const entry = entriesOf(record.body)[0]?.number;
   if (entry === undefined) return lane;
-  const records = [...lane.records, [position, entry] as const];
+  const records = [...lane.records, [record.position, entry] as const];
   return { ...lane, entries: [...lane.entries, entry], records };
 }
 
@@ -178,7 +192,7 @@ export function pump([world, lane]: LaneStep): LaneStep {
   if (rules.pumpGeneration && tables.generation !== generation) return stops;
   if (!lane.claimed) {
     if (tables.epoch > log.epoch) return stops;
-    const claimed = { ...world, tables: { ...tables, epoch: log.epoch } };
+    const claimed = { ...world, tables: { ...tables, epoch: log.epoch, complete: false } };
     return [judgeWrite(claimed, world, generation), { ...rest, claimed: true }];
   }
   if (!isMine(world, lane)) return stops;

@@ -29,6 +29,7 @@ import {
   fence,
   gridId,
   isFencedBy,
+  judgeComplete,
   partition,
   rowFor,
   violated,
@@ -181,13 +182,22 @@ function tell([world, actor]: Stepped, event: RebuildEvent): Stepped {
   const before = must(actor.state, "a run that has begun");
   const state = stepRebuild(before, event);
   const errand = state.phase.name === before.phase.name ? actor.errand : null;
-  return [judgeNamed(world, actor, state), { ...actor, state, errand }];
+  const next = { ...actor, state, errand };
+  if (state.phase.name !== "done") return [world, next];
+  return [judgeVouched(judgeNamed(world, actor, state), state), next];
 }
 
 /** Whoever names a generation replaces that one, and no other. */
-function judgeNamed(world: RebuildWorld, { replaces }: RunActor, { phase, plan }: RebuildState) {
-  if (phase.name !== "done" || replaces === null || world.facts.wiped) return world;
+function judgeNamed(world: RebuildWorld, { replaces }: RunActor, { plan }: RebuildState) {
+  if (replaces === null || world.facts.wiped) return world;
   const { base } = must(plan, "what it did");
   if (base === replaces) return world;
   return violated(world, `generation ${String(base)} was replaced, which nobody named`);
+}
+
+/** What it vouches for when it is done: as grid/rebuild.ts reports it. */
+function judgeVouched(world: RebuildWorld, { plan, row }: RebuildState): RebuildWorld {
+  const { base, mine } = must(plan, "what it did");
+  const isVouched = row !== null && row.base >= base && row.written.every((one) => one.complete);
+  return isVouched ? judgeComplete(world, mine.generation) : world;
 }

@@ -22,7 +22,7 @@ import { ReplicaStore, storedKey, type StoreValue } from "./replica-store.ts";
 export const gridId = "explored";
 export const partition = 0;
 
-/** The rules of the database's statements that tests leave out one by one. */
+/** The rules of whoever speaks to the database that tests leave out one by one. */
 export interface TableRules {
   /** A fence compares generation and token with what was read; else "generation is lower". */
   readonly exactFence: boolean;
@@ -30,20 +30,26 @@ export interface TableRules {
   readonly rowToken: boolean;
   /** The pump's statements name the generation. */
   readonly pumpGeneration: boolean;
+  /** Behind a final release or a rebuild an owner changes nothing before its claim is there. */
+  readonly claimFirst: boolean;
 }
 
 export const everyTableRule: TableRules = {
   exactFence: true,
   rowToken: true,
   pumpGeneration: true,
+  claimFirst: true,
 };
 
 /** What the database has: its row, the progress of the partition, the entries in its tables. */
 export interface Tables extends GenerationMark {
   readonly seq: number;
   readonly epoch: number;
+  /** Whether it says that nothing was acknowledged behind `seq`. */
+  readonly complete: boolean;
   readonly base: number;
   readonly baseSeq: number;
+  readonly baseComplete: boolean;
   readonly entries: readonly number[];
 }
 
@@ -100,7 +106,11 @@ export function firstWorld(rules: TableRules, copies: number): RebuildWorld {
   put(generationMapName(1), recordKey(partition, 0), record);
   return {
     copies: store,
-    tables: { generation: 1, token: "", seq: 0, epoch: 0, base: 1, baseSeq: 0, entries: [] },
+    tables: {
+      ...{ generation: 1, token: "", entries: [] },
+      ...{ seq: 0, epoch: 0, complete: false },
+      ...{ base: 1, baseSeq: 0, baseComplete: false },
+    },
     rules,
     late: null,
     facts: {
@@ -151,11 +161,13 @@ export function openGeneration(world: RebuildWorld): number | null {
 /** The row as a run sees it. Without a token in it, a run knows its own generation only. */
 export function rowFor(world: RebuildWorld, mine: GenerationMark | null): DatabaseRow {
   const { rules, tables } = world;
-  const { generation, base, baseSeq, seq, epoch } = tables;
+  const { generation, base, epoch } = tables;
   const isMine = mine?.generation === generation;
   const token = rules.rowToken ? tables.token : isMine ? mine.token : "";
   const isClaimed = epoch > 0;
-  const written = [{ partition, seq: isClaimed ? seq : baseSeq, complete: false }];
+  const own = { partition, seq: tables.seq, complete: tables.complete };
+  const before = { partition, seq: tables.baseSeq, complete: tables.baseComplete };
+  const written = [isClaimed ? own : before];
   return { gridId, generation, token, base: isClaimed ? generation : base, written };
 }
 
@@ -172,8 +184,9 @@ export function fence<W extends RebuildWorld>(
     : tables.generation < next.generation;
   if (!fits) return world;
   const { generation, token } = next;
-  const kept = tables.epoch > 0 ? { base: tables.generation, baseSeq: tables.seq } : {};
-  const made = { ...tables, ...kept, generation, token, seq: 0, epoch: 0 };
+  const { seq: baseSeq, complete: baseComplete } = tables;
+  const kept = tables.epoch > 0 ? { base: tables.generation, baseSeq, baseComplete } : {};
+  const made = { ...tables, ...kept, generation, token, seq: 0, epoch: 0, complete: true };
   return judgePointer({ ...world, tables: made });
 }
 
@@ -216,6 +229,17 @@ export function judgeLoaded<W extends RebuildWorld>(
   });
   if (missing === undefined || wiped) return world;
   return violated(world, `a lane of ${String(generation)} lacks entry ${String(missing)}`);
+}
+
+/** P12: a run says that nothing that was acknowledged is missing in the generation it made. */
+export function judgeComplete<W extends RebuildWorld>(world: W, generation: number): W {
+  const { opened, acknowledged, restored } = world.facts;
+  const entries = opened.find((one) => one.generation === generation)?.entries ?? [];
+  const before = acknowledged.filter((one) => one.generation < generation);
+  const missing = before.find(({ entry }) => !entries.includes(entry));
+  if (missing === undefined || restored) return world;
+  const name = `generation ${String(generation)} is called complete`;
+  return violated(world, `${name} without entry ${String(missing.entry)}`);
 }
 
 /** Looks at the pointer whenever store or row changed. */

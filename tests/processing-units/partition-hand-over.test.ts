@@ -5,11 +5,13 @@ import { expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { failure } from "../../src/base/failure.ts";
 import { limits } from "../../src/base/limits.ts";
-import { recordKey } from "../../src/grid/grid-keys.ts";
+import { generationMapName, recordKey } from "../../src/grid/grid-keys.ts";
 import { decodeRecord } from "../../src/grid/log-record.ts";
+import { rebuiltValues } from "../../src/grid/rebuild-fill.ts";
 import { VirtualTime } from "../../src/simulation/virtual-time.ts";
 import { checkpointOf } from "../support/hand-checkpoint.ts";
 import { HeldMap } from "../support/held-map.ts";
+import { newMemoryGrid } from "../support/memory-grid.ts";
 import type { PartitionGrid } from "../support/partition-kit.ts";
 import { code, newPartitionGrid, openPartition, run } from "../support/partition-kit.ts";
 
@@ -155,6 +157,49 @@ test("P12: behind a final release commands wait until the database has the claim
   await next.released;
   const last = openPartition(grid, {}, { confirmWritten: () => new Promise(() => undefined) });
   await last.served;
+});
+
+/** Generation 2 of a grid, as a rebuild leaves it: nobody has claimed there. */
+async function rebuiltGrid(): Promise<PartitionGrid> {
+  const { store, identity } = await newMemoryGrid(1);
+  const mine = { generation: 2, token: "rebuild", partitions: 1 };
+  const grid = { gridId: identity.gridId, mine, base: 1, written: [], timeMs: 0 };
+  const map = store.map(generationMapName(2));
+  for (const [key, value] of rebuiltValues(grid, 0, [])) await map.put(key, value, 1000);
+  return { identity: { ...identity, generation: 2 }, map };
+}
+
+test("P12: what a rebuild wrote is not served before the database has the claim, whoever tries", async () => {
+  const grid = await rebuiltGrid();
+  const away = { confirmWritten: () => new Promise<null>(() => undefined) };
+  const loaded: string[] = [];
+  // Claims and a release of owners that waited in vain change nothing of it.
+  for (const leaves of [false, true, false]) {
+    const asked = Promise.withResolvers<null>();
+    const confirmWritten = () => {
+      asked.resolve(null);
+      return away.confirmWritten();
+    };
+    const serving = () => {
+      loaded.push("serving");
+      asked.resolve(null);
+    };
+    const events = { loaded: () => loaded.push("loaded"), serving };
+    const { partition, released } = openPartition(grid, events, { confirmWritten });
+    void run(partition, "add", input);
+    await asked.promise;
+    expect(partition.reason).toMatchObject({ code: "PARTITION_STARTING" });
+    if (leaves) partition.leave();
+    if (leaves) await released;
+  }
+  expect(loaded).toEqual(["loaded", "loaded", "loaded"]);
+  const claims = ["claim", "claim", "release", "claim"];
+  expect(await typesOf(grid)).toEqual(["genesis", "checkpoint", ...claims]);
+
+  const told = openPartition(grid);
+  expect(code(await run(told.partition, "add", input))).toBe("value 1");
+  // It acknowledged something, and so the database has a claim: the next one need not wait.
+  await openPartition(grid, {}, away).served;
 });
 
 test("P10: less than was acknowledged is a loss: it halts, and says what is missing", async () => {

@@ -18,7 +18,7 @@ import { everyTableRule, type TableRules } from "../../src/simulation/rebuild-wo
 
 const worldsMax = 300_000;
 
-test.each(smallRebuilds)("G4, G5, G6, G7, G8: %s, every schedule", (_name, bounds) => {
+test.each(smallRebuilds)("G4, G5, G6, G7, G8, P12: %s, every schedule", (_name, bounds) => {
   const { complete, violation } = exploreRebuild({ ...bounds, worldsMax });
   expect(violation).toBeNull();
   expect(complete).toBe(true);
@@ -38,7 +38,7 @@ function tables(rule: keyof TableRules): Partial<RebuildBounds> {
 
 type Planted = [bug: string, shape: RebuildBounds, change: Partial<RebuildBounds>, found: string];
 
-const { alone, two, begun } = rebuildShapes;
+const { alone, two, begun, stopped } = rebuildShapes;
 const emptied = rebuildBounds({ runs: [1, 1], wipes: 1 });
 const stillWrites = rebuildBounds({
   lanes: [
@@ -120,9 +120,15 @@ const planted: readonly Planted[] = [
     tables("pumpGeneration"),
     "an owner of 1 wrote rows of 2",
   ],
+  [
+    "an owner behind a clean stop or a rebuild does not wait for the database",
+    stopped,
+    tables("claimFirst"),
+    "is called complete without entry",
+  ],
 ];
 
-test.each(planted)("G4, G5, G6, G7, G8: found where %s", (_bug, shape, change, found) => {
+test.each(planted)("G4, G5, G6, G7, G8, P12: found where %s", (_bug, shape, change, found) => {
   const { violation } = exploreRebuild({ ...shape, ...change, worldsMax });
   expect(violation?.what).toContain(found);
   expect(violation?.steps.length).toBeLessThan(40);
