@@ -7,7 +7,7 @@ import { afterAll, expect, test } from "vitest";
 import { openFolder } from "../support/embedded-database.ts";
 import { startOrrery, type TestProcess } from "../support/processes.ts";
 
-const timeout = 120_000;
+const timeout = 600_000;
 const light = ["--store", "memory:", "--database", "none:", "--port", "0", "--lanes", "1"];
 
 const folders: string[] = [];

@@ -15,7 +15,7 @@ import { metricOf, notReady, startUnit } from "../end-to-end/support/unit-proces
 import { until } from "../end-to-end/support/until.ts";
 import { refusal, runOrrery } from "./run-orrery.ts";
 
-const timeout = 180_000;
+const timeout = 600_000;
 let database: TestDatabase;
 let folder: string;
 let common: string[];

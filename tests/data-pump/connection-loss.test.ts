@@ -11,7 +11,7 @@ import { PostgresDatabase } from "../../src/data-pump/postgres-database.ts";
 import { startTestDatabase, type TestDatabase } from "../support/embedded-database.ts";
 import { itemsTable } from "../support/pump-world.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const identity = { gridId: "grid", generation: 1, partitions: 1 };
 const transaction = {

@@ -79,7 +79,14 @@ test("letters are listed, newest first, and shown with their exact values", asyn
   const listed = unwrap(await letters.list(2));
   expect(listed.total).toBe(3);
   expect(listed.letters.map(({ position }) => position)).toEqual([3, 2]);
-  const [first] = unwrap(await letters.list(9)).letters.slice(-1);
+  const stored = unwrap(await letters.list(9)).letters;
+  // An owner of later finds them with the row.
+  const { newest = [] } = unwrap(await pump.read([0]))[0] ?? {};
+  expect(newest).toMatchObject(stored.map(({ id: _id, value: _value, at: _at, ...one }) => one));
+  for (const [index, { timeMs }] of newest.entries()) {
+    expect(new Date(timeMs - (timeMs % 1000))).toEqual(new Date(stored[index]?.at ?? ""));
+  }
+  const first = stored.at(-1);
   expect(first).toMatchObject(letter(1, "items", "a", value));
   expect(first?.at).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
   expect(unwrap(await letters.show(first?.id ?? 0))).toEqual(first);

@@ -1,8 +1,11 @@
-// Goal: what the pump says of itself is true: what waits, how old it is, what room is left.
+// Goal: what the pump says of itself is true: what waits, how old it is, what room is left, which
+// dead letters there are.
 // Method: a database in memory that is away as told, logs in memory, virtual time.
 import { expect, test } from "vitest";
 import { limits } from "../../src/base/limits.ts";
-import { item, type MemoryLog, PumpWorld } from "../support/pump-world.ts";
+import { lettersListed } from "../../src/data-pump/database.ts";
+import { databaseStatus } from "../../src/processing-units/lane-database.ts";
+import { item, type MemoryLog, PumpWorld, type WorldLane } from "../support/pump-world.ts";
 
 test("a backlog is counted in records, bytes and age, has limits, and its room lasts so long", async () => {
   const world = new PumpWorld();
@@ -47,4 +50,35 @@ test("a record that memory had no room for is as old as it is, not as its owner"
   isAway = false;
   expect(await world.drain(lane)).toBe(true);
   expect(lane.pump.status().oldestUnwrittenMs).toBe(0);
+});
+
+test("dead letters that another owner wrote are listed, until an operator took them away", async () => {
+  const world = new PumpWorld();
+  const [log] = world.logs as [MemoryLog];
+  world.server.refuses = (_table, key) => key.startsWith("bad");
+  const lane = world.lane();
+  const epoch = log.claim();
+  lane.pump.attach(log.source(epoch));
+  for (let count = 0; count < lettersListed; count++) {
+    world.put(lane, log, epoch, [item(`bad${String(count)}`, 1), item("fine", count)]);
+  }
+  world.put(lane, log, epoch, [item("bad0", 2)]);
+  expect(await world.drain(lane)).toBe(true);
+  const keys = ({ pump }: WorldLane) => pump.status().newestLetters.map(({ key }) => key);
+  expect(keys(lane)).toEqual([
+    "bad0",
+    ...[9, 8, 7, 6, 5, 4, 3, 2, 1].map((n) => `bad${String(n)}`),
+  ]);
+  lane.pump.detach(0);
+  expect(keys(lane)).toEqual([]);
+  const next = world.lane();
+  next.pump.attach(log.source(log.claim()));
+  expect(await world.drain(next)).toBe(true);
+  expect(next.pump.status().deadLetters).toBe(lettersListed + 1);
+  const [newest, before] = databaseStatus(next.pump.status()).newestLetters;
+  expect(newest).toMatchObject({ partition: 0, space: "items", key: "bad0", reason: null });
+  expect(before).toMatchObject({ key: "bad9", reason: "row items/bad9 is refused" });
+  world.server.dropLetters(0, "items", "bad9");
+  await world.pass(2 * limits.pumpIdleCheckMs);
+  expect(keys(next)).not.toContain("bad9");
 });

@@ -14,7 +14,7 @@ import type { Change, Value } from "../../src/grid/log-record.ts";
 import type { FencedRow, RebuildSink } from "../../src/grid/rebuild-ports.ts";
 import { query, startTestDatabase, type TestDatabase } from "../support/embedded-database.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const identity = { gridId: "grid-one", generation: 1, partitions: 4 };
 const items: Table = {

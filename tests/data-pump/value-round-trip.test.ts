@@ -15,7 +15,7 @@ import type { Value } from "../../src/grid/log-record.ts";
 import { connectTo, startTestDatabase, type TestDatabase } from "../support/embedded-database.ts";
 import { addressOf } from "../support/postgres-address.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const table: Table = {
   name: "kinds",

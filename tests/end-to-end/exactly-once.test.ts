@@ -59,7 +59,7 @@ async function auditProblems(sql: postgres.Sql): Promise<string[]> {
 
 test(
   "D1: the demo's bids and settlements are written exactly once, and the log is trimmed behind them",
-  { timeout: 240_000 },
+  { timeout: 600_000 },
   async () => {
     const folder = await testFolder();
     const server = await PostgresServer.start(folder);

@@ -137,4 +137,4 @@ test("G1: a lost grid goes on from its database: by itself after a clean stop, e
   const [fifth] = await serving("--store", `lmdb:${join(folder, "grid")}`);
   await stop(join(folder, "three.jsonl"), fifth);
   expect(fifth.stdout).toMatch(/\nstopped; all is written\n$/);
-}, 180_000);
+}, 600_000);

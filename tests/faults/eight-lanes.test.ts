@@ -34,7 +34,7 @@ async function untilEven(units: readonly RunningUnit[]): Promise<void> {
 
 test(
   "O1: eight lanes share a grid evenly, also after a kill and a leave",
-  { timeout: 120_000 },
+  { timeout: 600_000 },
   async () => {
     const folder = mkdtempSync(join(tmpdir(), "orrery-eight-"));
     const reaper = new Reaper();

@@ -17,7 +17,7 @@ import {
   type FaultRun,
 } from "./support/fault-run.ts";
 
-const timeout = 180_000;
+const timeout = 600_000;
 const recordsLooked = 200;
 
 /** Names of what the members hold of the run's grid: nothing, where nothing was written. */

@@ -46,7 +46,7 @@ describe.skipIf(hazelcastMissing !== null)(hazelcastTitle("three members"), () =
   let cluster: HazelcastMembers;
   beforeAll(async () => {
     cluster = await startMembers();
-  }, 120_000);
+  }, 600_000);
 
   test("start: each is ready, all are one cluster whose copies are in place", async () => {
     expect(await Promise.all(cluster.members.map((member) => member.ready()))).toEqual([
@@ -85,7 +85,7 @@ describe.skipIf(hazelcastMissing !== null)(hazelcastTitle("three members"), () =
     expect(member.port).toBe(port);
     expect(member.pid).not.toBe(pid);
     expect((await member.health())?.clusterSize).toBe(3);
-  }, 60_000);
+  }, 600_000);
 
   test("majority: the maps of the grid refuse where one member is left, others do not", async () => {
     const client = await connect(cluster);
@@ -100,7 +100,7 @@ describe.skipIf(hazelcastMissing !== null)(hazelcastTitle("three members"), () =
     }
     const other = await client.getMap<string, string>("other");
     expect(await other.putIfAbsent("a", "b")).toBeNull();
-  }, 60_000);
+  }, 600_000);
 });
 
 describe.skipIf(hazelcastMissing !== null)(hazelcastTitle("the end of members"), () => {
@@ -111,7 +111,7 @@ describe.skipIf(hazelcastMissing !== null)(hazelcastTitle("the end of members"),
     expect(pids.every(isRunning)).toBe(true);
     await cluster.stop();
     expect(pids.filter(isRunning)).toEqual([]);
-  }, 60_000);
+  }, 600_000);
 
   test("kill -9 of who started them: no member, no guard is left", async () => {
     const folder = await mkdtemp(path.join(tmpdir(), "orrery-members-"));
@@ -124,5 +124,5 @@ describe.skipIf(hazelcastMissing !== null)(hazelcastTitle("the end of members"),
     process.kill(parent.pid, "SIGKILL");
     // Others than our own child give no event: their end is read from the system's table.
     while (pids.some(isRunning)) await new Promise((resolve) => setImmediate(resolve));
-  }, 60_000);
+  }, 600_000);
 });

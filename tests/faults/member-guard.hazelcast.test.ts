@@ -28,7 +28,7 @@ describe.skipIf(missing !== null)(hazelcastTitle("guarded members", missing), ()
     await member.start();
     await cluster.whole();
     expect(await said(cluster)).not.toMatch(expelled);
-  }, 120_000);
+  }, 600_000);
 
   test("frozen with its guard beyond failure detection, it is killed when both wake", async () => {
     const cluster = await startMembers({ guarded: true, environment });
@@ -42,7 +42,7 @@ describe.skipIf(missing !== null)(hazelcastTitle("guarded members", missing), ()
     expect(isRunning(member.pid)).toBe(false);
     await member.start();
     await cluster.whole();
-  }, 120_000);
+  }, 600_000);
 
   test("the only member is spared, however long it is frozen, and goes on", async () => {
     const cluster = await startMembers({ guarded: true, environment, members: 1 });
@@ -53,11 +53,11 @@ describe.skipIf(missing !== null)(hazelcastTitle("guarded members", missing), ()
     await until("its guard spares it", guarded(/not ready, but the only member/));
     cluster.member(1).resume();
     await cluster.whole();
-  }, 60_000);
+  }, 600_000);
 
   test("SIGTERM: a member hands over and ends; its guard says that all is well", async () => {
     const cluster = await startMembers({ guarded: true, environment, members: 2 });
     expect(await cluster.member(2).stop()).toEqual({ code: 0, signal: null });
     await cluster.whole();
-  }, 120_000);
+  }, 600_000);
 });

@@ -10,7 +10,7 @@ import { hazelcastMissing, hazelcastTitle } from "../support/hazelcast.ts";
 import { startFaultRun } from "./support/fault-run.ts";
 import { mergingSoon } from "./support/merging-soon.ts";
 
-const timeout = 240_000;
+const timeout = 600_000;
 
 /** Resolves when the members other than 1 say that it is none of theirs. */
 async function expelled({ members }: HazelcastMembers): Promise<void> {

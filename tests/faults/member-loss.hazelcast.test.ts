@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { hazelcastMissing, hazelcastTitle } from "../support/hazelcast.ts";
 import { startFaultRun } from "./support/fault-run.ts";
 
-const timeout = 180_000;
+const timeout = 600_000;
 
 describe.skipIf(hazelcastMissing !== null)(hazelcastTitle("loss of members"), () => {
   test("L1: one member is killed; the others have it all", { timeout }, async (context) => {

@@ -11,7 +11,7 @@ import { CutOffLane } from "./support/cut-off-lane.ts";
 import { startFaultRun } from "./support/fault-run.ts";
 import { mergingSoon } from "./support/merging-soon.ts";
 
-const timeout = 240_000;
+const timeout = 600_000;
 const missing = hazelcastMissing ?? missingForNetwork();
 
 async function newNetwork(): Promise<MemberNetwork> {

@@ -24,7 +24,7 @@ describe.skipIf(missing !== null)(title, () => {
   beforeAll(async () => {
     network = await MemberNetwork.make();
     cluster = await startMembers({ places: network.places, guarded: true });
-  }, 120_000);
+  }, 600_000);
   afterAll(async () => {
     await network.close();
   });
@@ -39,7 +39,7 @@ describe.skipIf(missing !== null)(title, () => {
     await cluster.whole();
     expect(cluster.member(1).isRunning).toBe(true);
     expect(cluster.member(1).pid).toBe(pid);
-  }, 180_000);
+  }, 600_000);
 
   test("cut off from clients only, a member stays in its cluster", async () => {
     const member = cluster.member(2);
@@ -49,7 +49,7 @@ describe.skipIf(missing !== null)(title, () => {
     expect(await cluster.member(1).health()).toMatchObject({ clusterSize: 3, clusterSafe: true });
     await network.heal();
     expect(await member.ready()).toBe(true);
-  }, 60_000);
+  }, 600_000);
 });
 
 describe.skipIf(missing !== null)(`${title}: the end`, () => {

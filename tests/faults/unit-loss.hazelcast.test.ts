@@ -10,7 +10,7 @@ import { UnitRun } from "./support/unit-run.ts";
 import { cut, freeze, kills } from "./support/unit-stories.ts";
 
 const missing = hazelcastMissing ?? missingForGuard();
-const timeout = 180_000;
+const timeout = 600_000;
 const ports = [5701, 5702, 5703];
 
 /** A network for the units, where there can be one; members live outside of it. */

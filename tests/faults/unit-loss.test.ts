@@ -8,7 +8,7 @@ import { MemberNetwork, missingForNetwork } from "../../src/faults/network.ts";
 import { UnitRun } from "./support/unit-run.ts";
 import { cut, kills } from "./support/unit-stories.ts";
 
-const timeout = 120_000;
+const timeout = 600_000;
 const missing = missingForNetwork();
 const skipped = missing === null ? "" : ` (skipped: ${missing})`;
 

@@ -60,5 +60,5 @@ describe.skipIf(hazelcastMissing !== null)(hazelcastTitle("Hazelcast session"), 
       const failures = (await Promise.all(putAll(2))).filter((outcome) => !outcome.ok);
       return failures.length === 0 ? null : JSON.stringify(failures[0]);
     });
-  }, 120_000);
+  }, 600_000);
 });

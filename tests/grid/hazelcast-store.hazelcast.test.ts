@@ -18,7 +18,7 @@ import { hazelcastMissing, hazelcastTitle, startMembers } from "../support/hazel
 import { storeContract } from "./store-contract.ts";
 
 const deadlineMs = 10_000;
-const timeout = 120_000;
+const timeout = 600_000;
 
 function key(number: number, partition = 1): Buffer {
   return Buffer.of(0, partition, number);

@@ -18,7 +18,7 @@ import { connectTo, startTestDatabase, type TestDatabase } from "../support/embe
 import { keysIn, lanesWithDatabase, submit } from "../support/lanes-with-database.ts";
 import type { LaneNetwork } from "../support/lane-network.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const partitions = 4;
 const rows = space<{ readonly number: number }>({

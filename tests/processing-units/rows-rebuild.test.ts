@@ -18,7 +18,7 @@ import { connectTo, startTestDatabase, type TestDatabase } from "../support/embe
 import { newMemoryGrid } from "../support/memory-grid.ts";
 import { openPartition, run } from "../support/partition-kit.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const notes = space<{ readonly text: string }>({
   name: "notes",

@@ -101,7 +101,7 @@ describe("K1, K2, K3, K4, K5, K6: a rule left out", () => {
   });
 });
 
-describe("the seeds see by chance what the schedules show", { timeout: 120_000 }, () => {
+describe("the seeds see by chance what the schedules show", { timeout: 600_000 }, () => {
   const seedsMax = 3000;
 
   async function firstCaught(rule: keyof LogRules): Promise<number> {

@@ -114,7 +114,7 @@ describe("a bug planted beside the machine", () => {
   });
 });
 
-describe("the seeds see by chance what the schedules show", { timeout: 120_000 }, () => {
+describe("the seeds see by chance what the schedules show", { timeout: 600_000 }, () => {
   const seedsMax = 3000;
 
   type Wrong = Omit<LogRunOptions, "seed">;

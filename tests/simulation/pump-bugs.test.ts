@@ -208,7 +208,7 @@ const bugs: readonly PlantedBug[] = [
   },
 ];
 
-test.for(bugs)("found from outside: $name", { timeout: 120_000 }, async (bug) => {
+test.for(bugs)("found from outside: $name", { timeout: 600_000 }, async (bug) => {
   bug.plant();
   let found: string[] = [];
   let seed = 1;

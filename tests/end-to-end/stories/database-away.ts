@@ -109,5 +109,5 @@ export function databaseAwayStory(engine: GridEngine): void {
     expect(await moneyProblems(sql, budgetsOf(campaigns))).toEqual([]);
     second.process.signal("SIGTERM");
     expect(await second.process.ended).toEqual({ code: 0, signal: null });
-  }, 180_000);
+  }, 600_000);
 }

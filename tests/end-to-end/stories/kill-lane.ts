@@ -52,7 +52,7 @@ export function killLaneStory(engine: GridEngine): void {
 
   test(
     `U1: ${engine.name}: a lane killed at work, ten times: all that the exchange was told is there`,
-    { timeout: 240_000 },
+    { timeout: 600_000 },
     async () => {
       const folder = await testFolder();
       const data = join(folder, "data");

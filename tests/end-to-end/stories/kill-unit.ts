@@ -54,7 +54,7 @@ export function killUnitStory(engine: GridEngine): void {
 
   test(
     `${engine.name}: kill -9 at work, ten times: all that the exchange was told is there`,
-    { timeout: 400_000 },
+    { timeout: 600_000 },
     async () => {
       const folder = await testFolder();
       const data = join(folder, "data");

@@ -81,5 +81,5 @@ export function stopStory(engine: GridEngine): void {
     expect(await gridId()).toBe(grid);
     expect(summary.notices.givenUp).toBe(0);
     expect((await readBooks(ledgerPath)).billed.size).toBe(summary.notices.billed);
-  }, 120_000);
+  }, 600_000);
 }
