@@ -21,6 +21,23 @@ export interface ParkedKey {
   readonly key: string;
 }
 
+/** Newest dead letters of a partition that its row comes with, and that a lane shows. */
+export const lettersListed = 10;
+
+/** A dead letter, for people. */
+export interface ListedLetter {
+  /** When it was written, in milliseconds since 1970. */
+  readonly timeMs: number;
+  readonly partition: number;
+  /** Of its record, and its place among the changes there. */
+  readonly position: number;
+  readonly change: number;
+  readonly space: string;
+  readonly key: string;
+  /** What the database said; null: it follows an earlier letter of its key. */
+  readonly reason: string | null;
+}
+
 /**
  * What the database knows of one partition: the records 1 to `seq` are in its tables, or among its
  * dead letters.
@@ -40,6 +57,8 @@ export interface ProgressRow {
   /** How many dead letters the partition has. */
   readonly deadLetters: number;
   readonly parked: readonly ParkedKey[];
+  /** The newest of them, the newest first: at most `lettersListed`. */
+  readonly newest: readonly ListedLetter[];
 }
 
 export interface EpochClaim {

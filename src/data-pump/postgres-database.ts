@@ -25,14 +25,16 @@ import {
   type AnswerRow,
 } from "./connection.ts";
 import type { PostgresAddress } from "./database-url.ts";
-import type {
-  Database,
-  EpochClaim,
-  ParkedKey,
-  ProgressRow,
-  ProgressStep,
-  PumpTransaction,
-  WriteResult,
+import {
+  lettersListed,
+  type Database,
+  type EpochClaim,
+  type ListedLetter,
+  type ParkedKey,
+  type ProgressRow,
+  type ProgressStep,
+  type PumpTransaction,
+  type WriteResult,
 } from "./database.ts";
 import { letterStatements } from "./dead-letters.ts";
 import { misfitState } from "./migrations.ts";
@@ -54,11 +56,17 @@ const claimRows = `
 // In one statement: the version of the letters and the parked keys belong together.
 const readRows = `
   SELECT p.partition, p.generation, p.seq, p.epoch, p.chain, p.complete, p.letters,
-         d.dead_letters, d.parked
+         d.dead_letters, d.parked, n.newest
   FROM orrery.progress AS p LEFT JOIN LATERAL (
     SELECT count(*) AS dead_letters,
            jsonb_agg(DISTINCT jsonb_build_array(l.space, l.key))::text AS parked
     FROM orrery.dead_letters AS l WHERE l.partition = p.partition) AS d ON true
+  LEFT JOIN LATERAL (
+    SELECT jsonb_agg(jsonb_build_array(m.ms, m.position, m.change, m.space, m.key, m.reason)
+                     ORDER BY m.id DESC)::text AS newest
+    FROM (SELECT *, floor(extract(epoch FROM at) * 1000)::bigint AS ms
+          FROM orrery.dead_letters AS l WHERE l.partition = p.partition
+          ORDER BY id DESC LIMIT ${String(lettersListed)}) AS m) AS n ON true
   WHERE p.partition = ANY($1::integer[])`;
 
 const stepRows = `
@@ -81,6 +89,14 @@ function toParked(cell: AnswerRow[string]): ParkedKey[] {
   return (JSON.parse(cell) as [string, string][]).map(([space, key]) => ({ space, key }));
 }
 
+function toNewest(partition: number, cell: AnswerRow[string]): ListedLetter[] {
+  if (typeof cell !== "string") return [];
+  const listed = JSON.parse(cell) as [number, number, number, string, string, string | null][];
+  return listed.map(([timeMs, position, change, space, key, reason]) => {
+    return { timeMs, partition, position, change, space, key, reason };
+  });
+}
+
 function toProgressRow(row: AnswerRow): ProgressRow {
   const { partition, generation, seq, epoch, chain, letters } = row;
   const positions = [generation, seq, epoch, letters].map(Number);
@@ -95,6 +111,7 @@ function toProgressRow(row: AnswerRow): ProgressRow {
     letters: Number(letters),
     deadLetters: Number(row["dead_letters"]),
     parked: toParked(row["parked"] ?? null),
+    newest: toNewest(Number(partition), row["newest"] ?? null),
   };
 }
 

@@ -4,6 +4,7 @@ import type { Failure } from "../base/failure.ts";
 import { Histogram } from "../base/histogram.ts";
 import type { BacklogRoom } from "./backlog.ts";
 import type { BreakerState } from "./breaker.ts";
+import type { ListedLetter } from "./database.ts";
 
 export interface PumpStatus {
   /** Journaled and not known to be in the database, over all partitions. */
@@ -23,6 +24,8 @@ export interface PumpStatus {
   readonly retries: number;
   /** Dead letters of the partitions of this pump, as far as is known. */
   readonly deadLetters: number;
+  /** The newest of them, whoever wrote them, the newest first. */
+  readonly newestLetters: readonly ListedLetter[];
   /** How often progress rows were read. */
   readonly databaseReads: number;
   /** Synchronization time: from journaled to known to be written, of each record so far. */

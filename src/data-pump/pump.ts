@@ -115,6 +115,7 @@ export class Pump {
       breaker: this.#breaker.state,
       ...this.#counters.all,
       deadLetters: this.#partitions.deadLetters,
+      newestLetters: this.#partitions.newestLetters,
     };
   }
 
@@ -322,7 +323,7 @@ export class Pump {
       for (const { partition, seq, chain } of batch.parts) {
         if (partition.search?.accepted() === true) partition.search = null;
         if (partition.phase === "halted") continue;
-        this.#tellLetters(partition, partition.parked.written(seq));
+        this.#tellLetters(partition, partition.parked.written(seq, this.#options.clock.wallMs()));
         this.#moveTo(partition, seq, chain);
       }
       return null;
@@ -332,6 +333,7 @@ export class Pump {
       if (partition.phase === "pump") partition.phase = "check"; // D4
     }
     if (outcome.ok) return null;
+    this.#size.failed(busyMs, batch.records, batch.bytes);
     return outcome.failure.code === "ROW_REFUSED"
       ? this.#refused(batch, outcome.failure)
       : outcome.failure;

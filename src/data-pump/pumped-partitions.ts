@@ -2,6 +2,7 @@
 // Owns: the set. Does not own: one partition (pumped-partition.ts), what follows (pump.ts).
 import { failure, type Failure } from "../base/failure.ts";
 import type { BatchSize } from "./batch-size.ts";
+import { lettersListed, type ListedLetter } from "./database.ts";
 import type { PumpedPartition } from "./pumped-partition.ts";
 
 export class PumpedPartitions {
@@ -43,6 +44,11 @@ export class PumpedPartitions {
     let count = 0;
     for (const { parked } of this.#byNumber.values()) count += parked.count;
     return count;
+  }
+
+  get newestLetters(): ListedLetter[] {
+    const newest = this.all.flatMap(({ parked }) => parked.newest);
+    return newest.sort((a, b) => b.timeMs - a.timeMs).slice(0, lettersListed);
   }
 
   /** When the oldest record that is not written was journaled; `nowMs` where all are. */

@@ -1,30 +1,18 @@
 // Lane database: what a lane says of its way to the database, and when it raises the alarm.
-// Owns: the status made of the pump's, the newest dead letters, the alarms. Does not own: the
-// numbers (data-pump), who is told (lane-monitor.ts, lane-worker.ts).
+// Owns: the status made of the pump's, the alarms. Does not own: the numbers and the dead letters
+// (data-pump), who is told (lane-monitor.ts, lane-worker.ts).
 import { limits } from "../base/limits.ts";
-import type { DeadLetter } from "../data-pump/database.ts";
 import type { PumpStatus } from "../data-pump/pump-status.ts";
-import type { DatabaseAlarm, LaneDatabaseStatus, LetterStatus } from "./unit-status.ts";
+import type { DatabaseAlarm, LaneDatabaseStatus } from "./unit-status.ts";
 
-/** Dead letters that are shown. */
-const lettersShown = 10;
-
-export class LaneDatabase {
-  #newest: readonly LetterStatus[] = [];
-
-  deadLettered({ value: _value, ...letter }: DeadLetter, timeMs: number): void {
-    this.#newest = [{ timeMs, ...letter }, ...this.#newest].slice(0, lettersShown);
-  }
-
-  status({ problem, syncTime, ...status }: PumpStatus): LaneDatabaseStatus {
-    return {
-      ...status,
-      problem: problem?.message ?? null,
-      syncTime: syncTime.toCounts(),
-      newestLetters: this.#newest,
-      alarms: databaseAlarms({ ...status, problem }),
-    };
-  }
+/** The pump's status as a lane tells it. */
+export function databaseStatus({ problem, syncTime, ...status }: PumpStatus): LaneDatabaseStatus {
+  return {
+    ...status,
+    problem: problem?.message ?? null,
+    syncTime: syncTime.toCounts(),
+    alarms: databaseAlarms({ ...status, problem }),
+  };
 }
 
 type Watched = Pick<PumpStatus, "backlogRecords" | "room" | "problem" | "deadLetters">;

@@ -3,13 +3,11 @@
 // Does not own: which numbers are metrics (lane-measures.ts), what an application counts (its
 // hooks), how statuses are joined (unit.ts).
 import { Registry } from "prom-client";
-import { systemClock } from "../base/clock.ts";
 import { utilizationMeter } from "../base/event-loop.ts";
 import { Histogram } from "../base/histogram.ts";
-import type { DeadLetter } from "../data-pump/database.ts";
 import type { Pump } from "../data-pump/pump.ts";
 import type { EdgeHooks } from "./edge-context.ts";
-import { LaneDatabase } from "./lane-database.ts";
+import { databaseStatus } from "./lane-database.ts";
 import { LaneMeasures } from "./lane-measures.ts";
 import type { Lane } from "./lane.ts";
 import type { LaneStatus, UnitStatus } from "./unit-status.ts";
@@ -22,7 +20,6 @@ export class LaneMonitor {
   readonly #lane: Lane;
   readonly #pump: Pump | null;
   readonly #utilization = utilizationMeter();
-  readonly #database = new LaneDatabase();
   readonly #measures: LaneMeasures;
   #latency = new Histogram();
   #requests = 0;
@@ -40,11 +37,6 @@ export class LaneMonitor {
     this.#latency.recordMs(durationMs);
   }
 
-  /** The pump wrote a dead letter. */
-  deadLettered(letter: DeadLetter): void {
-    this.#database.deadLettered(letter, systemClock.wallMs());
-  }
-
   /** The lane's status; begins a new second of latencies. */
   async status(): Promise<LaneStatus> {
     const latency = this.#latency;
@@ -58,7 +50,7 @@ export class LaneMonitor {
       commands,
       appends,
       journaledBytes,
-      database: this.#pump === null ? null : this.#database.status(this.#pump.status()),
+      database: this.#pump === null ? null : databaseStatus(this.#pump.status()),
       latency: latency.toCounts(),
       utilization: this.#utilization(),
       partitions,

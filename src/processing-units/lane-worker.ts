@@ -289,7 +289,6 @@ class LaneHost {
       listener: {
         deadLettered: (letter) => {
           this.#lane.deadLettered(letter);
-          this.#monitor.deadLettered(letter);
           const { partition, position, space, reason } = letter;
           this.#log.error({ partition, position, space, reason }, "a change is a dead letter");
         },

@@ -56,20 +56,6 @@ export interface LaneCounts {
   journaledBytes: number;
 }
 
-/** A change that the database has among its dead letters only, for people. */
-export interface LetterStatus {
-  /** When this lane heard of it, in milliseconds since 1970. */
-  readonly timeMs: number;
-  readonly partition: number;
-  /** Of its record, and its place among the changes there. */
-  readonly position: number;
-  readonly change: number;
-  readonly space: string;
-  readonly key: string;
-  /** What the database said; null: it follows an earlier letter of its key. */
-  readonly reason: string | null;
-}
-
 /**
  * away: it cannot be written. behind: it can, and half of what may wait does. full: changes are
  * refused. letters: it refused content.
@@ -85,8 +71,6 @@ export interface LaneDatabaseStatus extends Omit<PumpStatus, "problem" | "syncTi
   readonly problem: string | null;
   /** From journaled to known to be written, of each record since the lane started. */
   readonly syncTime: HistogramCounts;
-  /** Those that this lane's pump wrote last, the newest first. */
-  readonly newestLetters: readonly LetterStatus[];
   readonly alarms: readonly DatabaseAlarm[];
 }
 

@@ -3,20 +3,21 @@
 // Owns: transactions, backups, what an oracle may look at. Does not own: time, and what a caller is
 // told (virtual-database.ts).
 import { failed, ok, type Outcome } from "../base/failure.ts";
-import type {
-  DeadLetter,
-  EpochClaim,
-  ParkedKey,
-  ProgressRow,
-  PumpTransaction,
-  TableRows,
-  WriteResult,
+import {
+  lettersListed,
+  type DeadLetter,
+  type EpochClaim,
+  type ParkedKey,
+  type ProgressRow,
+  type PumpTransaction,
+  type TableRows,
+  type WriteResult,
 } from "../data-pump/database.ts";
 import { RowBatch, type TablesBySpace } from "../data-pump/rows.ts";
 import type { Value } from "../grid/log-record.ts";
 
 /** A row without what follows from the dead letters. */
-export type StoredRow = Omit<ProgressRow, "deadLetters" | "parked">;
+export type StoredRow = Omit<ProgressRow, "deadLetters" | "parked" | "newest">;
 /** A row of a table of kind "append". */
 export type AppendedRow = readonly [key: string, value: Value];
 
@@ -77,7 +78,12 @@ export class DatabaseServer {
     const letters = this.letters(partition);
     const parked = new Map<string, ParkedKey>();
     for (const { space, key } of letters) parked.set(`${space}/${key}`, { space, key });
-    return { ...row, deadLetters: letters.length, parked: [...parked.values()] };
+    // It has no clock: its letters are of no time.
+    const newest = letters
+      .slice(-lettersListed)
+      .map(({ value: _value, ...letter }) => ({ timeMs: 0, ...letter }))
+      .reverse();
+    return { ...row, deadLetters: letters.length, parked: [...parked.values()], newest };
   }
 
   /** By hand: what no pump did. */

@@ -246,7 +246,7 @@ export class ScriptPump {
   }
 
   #progress({ seq, epoch, chain }: ScriptRow): Parameters<typeof chainWitness>[0] {
-    const letters = { complete: false, letters: 0, deadLetters: 0, parked: [] };
+    const letters = { complete: false, letters: 0, deadLetters: 0, parked: [], newest: [] };
     return { partition: 0, generation: this.#generation, seq, epoch, chain, ...letters };
   }
 

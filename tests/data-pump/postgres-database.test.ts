@@ -60,7 +60,7 @@ function chain(byte: number): Buffer {
 }
 
 /** Of a row: no dead letters, no clean stop. */
-const clean = { complete: false, letters: 0, deadLetters: 0, parked: [] };
+const clean = { complete: false, letters: 0, deadLetters: 0, parked: [], newest: [] };
 
 function transaction(
   step: { partition?: number; epoch?: number; before: number; seq: number },

@@ -98,7 +98,7 @@ test("D8: an earlier format goes forward, once, with all that is in it", async (
     migrated(url, tables),
   ]);
   await Promise.all(units.map(({ database }) => database.close()));
-  const clean = { complete: false, letters: 0, deadLetters: 0, parked: [] };
+  const clean = { complete: false, letters: 0, deadLetters: 0, parked: [], newest: [] };
   expect(rows.flatMap((row) => unwrap(row))).toEqual([
     { partition: 0, generation: 1, seq: 7, epoch: 9, chain: Buffer.of(1), ...clean },
     { partition: 1, generation: 1, seq: 0, epoch: 9, chain: null, ...clean },

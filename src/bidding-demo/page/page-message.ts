@@ -5,7 +5,8 @@
 // A page that connects gets one `trend`, so that its charts have a past, and the newest `status`
 // where there is one; then a `status` each second. Money is in micros (millionths of a dollar),
 // times in milliseconds, rates per second.
-import type { LetterStatus, PartitionPhase } from "../../processing-units/unit-status.ts";
+import type { ListedLetter } from "../../data-pump/database.ts";
+import type { PartitionPhase } from "../../processing-units/unit-status.ts";
 import type { Answers, CampaignStatus, NoBids, Notices } from "../demo-status.ts";
 
 /** One second of the charts. */
@@ -71,7 +72,7 @@ export type PageDatabase = {
   readonly rowsPerTransaction: number | null;
   readonly deadLetters: number;
   /** The newest of them that this unit's lanes wrote, newest first. */
-  readonly letters: readonly LetterStatus[];
+  readonly letters: readonly ListedLetter[];
 };
 
 export type StatusMessage = {
