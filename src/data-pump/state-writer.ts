@@ -4,6 +4,7 @@
 // Invariants (docs/invariants.md):
 //   D24. Rows and progress change in one transaction: at no moment do the tables show a part of
 //        the state, and from its end on each partition's row stands at the record it was folded to.
+//   D12. Nothing goes past a letter: where a write-only space has one, nothing is written.
 import { failed, ok, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { Timers } from "../base/timers.ts";
@@ -56,8 +57,9 @@ export class StateWriter {
 
   /**
    * Runs `work` in a transaction that nobody writes beside; what it gave takes effect if it
-   * succeeds. Fails with REBUILD_REFUSED where the database is of another generation, ROW_REFUSED,
-   * OUTCOME_UNKNOWN (then it is done once more), or as `work` does.
+   * succeeds. Fails with REBUILD_REFUSED where the database is of another generation or has letters
+   * of a write-only space, ROW_REFUSED, OUTCOME_UNKNOWN (then it is done once more), or as `work`
+   * does.
    */
   static async write<T>(
     options: StateWriterOptions,
@@ -130,6 +132,8 @@ export class StateWriter {
       const wanted = `generation ${String(generation)} of grid ${gridId}`;
       return failed("REBUILD_REFUSED", `the database is of ${is}, not of ${wanted}`);
     }
+    const parked = await this.#refuseLetters();
+    if (!parked.ok) return parked;
     for (const { partition, seq } of await connection.rows(
       "SELECT partition, seq FROM orrery.progress",
     )) {
@@ -139,6 +143,19 @@ export class StateWriter {
       "CREATE TEMP TABLE state_keys (name text, key text, PRIMARY KEY (name, key)) ON COMMIT DROP",
     );
     return ok(null);
+  }
+
+  /** D12: what follows a letter in a write-only space is in the log only, the letter is not. */
+  async #refuseLetters(): Promise<Outcome<null>> {
+    const spaces = [...this.#options.tables].filter(([, { writeOnly }]) => writeOnly);
+    const [letter] = await this.#connection.rows(
+      "SELECT space FROM orrery.dead_letters WHERE space = ANY($1::text[]) LIMIT 1",
+      [arrayLiteral(spaces.map(([space]) => space))],
+    );
+    if (letter === undefined) return ok(null);
+    const what = `the database has dead letters of ${String(letter["space"])}, a write-only space`;
+    const advice = "retry or drop them first (orrery dead-letters list)";
+    return failed("REBUILD_REFUSED", `${what}, and later rows would go past them; ${advice}`);
   }
 
   async #flush(): Promise<Outcome<null>> {

@@ -102,7 +102,7 @@ async function olderDatabase(identity: GridIdentity) {
   return { url, address, pump };
 }
 
-test("D24: the tables are the grid's state, and each partition stands at its claim; else nothing changes", async () => {
+test("D12, D24: the tables are the grid's state, and each partition stands at its claim; else nothing changes", async () => {
   const { store, identity, map, more } = await writtenGrid();
   const { url, address, pump } = await olderDatabase(identity);
   await more();
@@ -120,6 +120,14 @@ test("D24: the tables are the grid's state, and each partition stands at its cla
   expect(await rebuildRows(options)).toMatchObject({ failure: { code: "GRID_LOST" } });
   expect(await shown()).toEqual(before);
   await sql`UPDATE orrery.progress SET seq = 4`;
+  // A letter of a write-only space: what came later to its key must not go past it.
+  await sql`UPDATE orrery.dead_letters SET space = 'events', key = 'a'`;
+  const parked = await shown();
+  const refused = await rebuildRows(options);
+  expect(refused).toMatchObject({ failure: { code: "REBUILD_REFUSED" } });
+  expect(refused.ok ? "" : refused.failure.message).toContain("retry or drop them first");
+  expect(await shown()).toEqual(parked);
+  await sql`UPDATE orrery.dead_letters SET space = 'notes', key = 'b'`;
 
   const report = unwrap(await rebuildRows(options));
   expect(report).toEqual({ partitions: 1, entries: 3, lost: [] });
