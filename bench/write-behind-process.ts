@@ -23,7 +23,7 @@ export interface WriteBehindJob {
   readonly kind: "raw" | "rows" | "commands" | "paced";
   /** postgres://…; null: the lane has no database. */
   readonly database: string | null;
-  /** It will not answer: nothing is waited for. */
+  /** It is stopped, and will not answer: nothing is waited for. */
   readonly isAway?: boolean;
   readonly perSecond: number;
   readonly warmUpMs: number;

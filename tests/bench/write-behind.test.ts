@@ -18,9 +18,12 @@ test(
     expect(figures["rounds"]).toMatchObject([
       { rows: { missing: 0 }, with: { missing: 0 }, half: { missing: 0 } },
     ]);
+    expect(figures["rounds"]).toMatchObject([
+      { away: { rows: 0 }, besideAway: { failures: {}, rows: 0 } }, // it was stopped
+    ]);
     const values = new Map(samples.map((sample) => [sample.name, sample.values]));
     expect(values.get("pump, rows")?.[0]).toBeGreaterThan(0);
-    expect(values.get("CPU, database away")?.[0]).toBeGreaterThan(0);
+    expect(values.get("CPU, database stopped")?.[0]).toBeGreaterThan(0);
     expect(goals).toHaveLength(4);
   },
 );
