@@ -2,8 +2,10 @@
 // Owns: the size between its limits. Does not own: what goes into a batch (pump-batch.ts).
 import { limits } from "../base/limits.ts";
 
-/** The smallest share of the limits that a transaction may carry. */
+/** The smallest share of the limits where transactions are slow, but go well. */
 const shareMin = 1 / 64;
+/** Where they fail of it: one record. */
+const shareLast = 1 / limits.pumpTransactionRecordsMax;
 
 export class BatchSize {
   #share = 1 / 4;
@@ -24,10 +26,20 @@ export class BatchSize {
   /** A transaction of that size was written, and kept the database busy for so long. */
   took(durationMs: number, records: number, bytes: number): void {
     const isFull = records * 4 >= this.records * 3 || bytes * 4 >= this.bytes * 3;
-    if (durationMs > 1.5 * limits.pumpTransactionMs && this.isLarge(records, bytes)) {
-      this.#share = Math.max(shareMin, this.#share / 2);
+    if (this.#isSlow(durationMs) && this.isLarge(records, bytes)) {
+      if (this.#share > shareMin) this.#share /= 2;
     } else if (durationMs < 0.5 * limits.pumpTransactionMs && isFull) {
       this.#share = Math.min(1, this.#share * 2);
     }
+  }
+
+  /** One of that size failed after so long, maybe of its length: a smaller one may go well. */
+  failed(durationMs: number, records: number, bytes: number): void {
+    if (!this.#isSlow(durationMs) || !this.isLarge(records, bytes)) return;
+    this.#share = Math.max(shareLast, this.#share / 2);
+  }
+
+  #isSlow(durationMs: number): boolean {
+    return durationMs > 1.5 * limits.pumpTransactionMs;
   }
 }

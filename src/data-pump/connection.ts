@@ -152,9 +152,12 @@ export function serverState(error: unknown): string | null {
   return error instanceof postgres.PostgresError ? error.code : null;
 }
 
-/** About the content of rows: bad data, a constraint, what is too large for an index. */
+/**
+ * About the content of rows: bad data, a constraint, the check of a view, what is too large for an
+ * index, and what a trigger says without a code of its own (RAISE EXCEPTION).
+ */
 function isAboutContent(state: string): boolean {
-  return /^(?:22|23|54)/.test(state);
+  return /^(?:22|23|44|54|P0001$)/.test(state);
 }
 
 /** After it the connection is as good as before: about content, or about who came first. */
