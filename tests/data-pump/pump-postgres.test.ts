@@ -10,11 +10,16 @@ import { DeadLetters } from "../../src/data-pump/dead-letters.ts";
 import { OpenDatabase } from "../../src/data-pump/open-database.ts";
 import { PostgresDatabase } from "../../src/data-pump/postgres-database.ts";
 import { Pump } from "../../src/data-pump/pump.ts";
-import { connectTo, startTestDatabase, type TestDatabase } from "../support/embedded-database.ts";
+import {
+  connectTo,
+  query,
+  startTestDatabase,
+  type TestDatabase,
+} from "../support/embedded-database.ts";
 import { addressOf } from "../support/postgres-address.ts";
 import { item, itemsTable, MemoryLog } from "../support/pump-world.ts";
 
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const partitions = 4;
 const identity = { gridId: "grid", generation: 1, partitions };
@@ -143,6 +148,8 @@ test("D1: the server's process is killed under load; it comes back, and so does 
     while (database.server.pid === undefined || database.server.pid === killed);
   }
   load.cancel();
+  // What was written last may have been an answer of the server that died.
+  await vi.waitFor(() => query(url, "SELECT 1"), { timeout: 120_000 });
   await expectAllWritten(owner, url, logs);
   expect(owner.halted.size).toBe(0);
   await stopLane(owner);
