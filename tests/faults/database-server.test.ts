@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished, test, vi } from "vitest";
 import type { DatabaseRun } from "../../bench/database-run.ts";
+import { limits } from "../../src/base/limits.ts";
 import type { CutPlace } from "../../src/faults/postgres-proxy.ts";
 import { runProgram } from "../../src/faults/run-program.ts";
 import { missingForSmallDisk, SmallDisk } from "../../src/faults/small-disk.ts";
@@ -201,7 +202,8 @@ test("D2: two owners alive at once: the transaction of the old one comes late", 
 });
 
 test("K6: what is written and behind a checkpoint is trimmed: the log stays small", async () => {
-  const partitionBytes = 2 * 4 * 2 ** 20;
+  // About so much is kept of a partition whose log is checkpointed and trimmed.
+  const partitionBytes = 4 * limits.checkpointLogBytesMin;
   await until("much was journaled, and little is kept", async () => {
     const journaled = await run().metric("orrery_log_bytes");
     const kept = await run().metric("orrery_grid_bytes");
