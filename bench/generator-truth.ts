@@ -160,7 +160,7 @@ export function accuracyRows({ delayMs }: AccuracyCase, run: AccuracyRun): Accur
     const late = fastMs + totals.lateness.p99;
     return [
       ...[row("response", "p50"), row("response", "p99", late)],
-      ...[row("service", "p50"), row("service", "p90")],
+      ...[row("service", "p50"), row("service", "p90"), row("service", "p99")],
     ];
   }
   return (["response", "service"] as const).flatMap((kind) =>

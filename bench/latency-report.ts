@@ -28,26 +28,29 @@ export interface LatencyFigures {
 }
 
 const percentiles = ["p50", "p90", "p99", "p999", "max"] as const;
-/** With fewer runs a median means nothing. */
+/** With fewer runs a median means nothing: the row has none. */
 const runsMin = 3;
 
 export function latencyReport(figures: LatencyFigures): ScenarioResult {
   const rows = figures.capacities.flatMap(({ name }) =>
     figures.shares.map((share) => {
       const all = figures.runs.filter((run) => run.candidate === name && run.share === share);
-      // Where the generator was the bottleneck, the times are its own.
-      const counting = all.filter(({ totals }) => totals.problems.length === 0);
-      return { name, share, all, counting };
+      const fit = all.filter((run) => doubts(run).length === 0);
+      const isEnough = fit.length >= Math.min(runsMin, figures.rounds);
+      return { name, share, all, counting: isEnough ? fit : [] };
     }),
   );
-  const problems = rows.flatMap(({ name, share, all, counting }) => {
+  const problems = rows.flatMap(({ name, share, all }) => {
     const where = `${name} at ${percent(share)}`;
-    const wrong = all.flatMap((run) => run.wrong.map((what) => `${where}: ${what}`));
-    if (counting.length >= Math.min(runsMin, figures.rounds)) return wrong;
-    const reasons = [...new Set(all.flatMap(({ totals }) => totals.problems))];
-    return [...wrong, `${where}: ${String(counting.length)} runs count: ${reasons.join("; ")}`];
+    return all.flatMap((run) => run.wrong.map((what) => `${where}: ${what}`));
   });
-  const samples = rows.flatMap(({ name, share, counting }) =>
+  if (rows.every(({ counting }) => counting.length === 0)) problems.push("no run counts");
+  // Each tree that is compared is loaded by its own capacity: less of it must not look the same.
+  const capacities = figures.capacities.map(({ name, perSecond }) => ({
+    ...{ name: `${name}: capacity`, unit: "a second" },
+    ...{ better: "more" as const, values: [perSecond] },
+  }));
+  const times = rows.flatMap(({ name, share, counting }) =>
     (["p50", "p99"] as const).map((at) => ({
       name: `${name} at ${percent(share)}: response ${at}`,
       unit: "ms",
@@ -67,7 +70,7 @@ export function latencyReport(figures: LatencyFigures): ScenarioResult {
     report: textOf(figures, rows),
     figures,
     goals: [],
-    samples,
+    samples: [...capacities, ...times],
     charts: [
       {
         title: "Response time by load",
@@ -80,6 +83,11 @@ export function latencyReport(figures: LatencyFigures): ScenarioResult {
     ],
     seeds: { arrivals: figures.seed },
   };
+}
+
+/** Why the times of a run are not those of the server: the load was not as planned. */
+function doubts({ totals: { problems, notSent } }: LatencyRun): string[] {
+  return [...problems, ...(notSent > 0 ? [`${String(notSent)} requests were not sent`] : [])];
 }
 
 interface Row {
@@ -124,7 +132,13 @@ function textOf({ capacities, windowMs }: LatencyFigures, rows: readonly Row[]):
     `Milliseconds, medians of the runs that count, ${String(windowMs / 1000)} s each. Response:`,
     "planned → done, so a stall is charged with all that was due in it. Service: sent → done.",
     "Below 1 ms: of service times, HTTP and loopback included. Late answers: 204 to who gets a bid.",
-    "Runs in which the generator was the bottleneck do not count.",
+    "Runs in which the generator was the bottleneck, or could not send all, do not count; a row of",
+    "which fewer than three count has no figures.",
+    ...rows.flatMap(({ name, share, all }) =>
+      all.flatMap((run) =>
+        doubts(run).map((doubt) => `Does not count: ${name} at ${percent(share)}: ${doubt}`),
+      ),
+    ),
     "NOT measured: a network, several lanes, several units, notices, a database.",
   ].join("\n");
 }
