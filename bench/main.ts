@@ -7,6 +7,7 @@ import { constants } from "node:os";
 import { dirname } from "node:path";
 import { Command, InvalidArgumentError, type CommanderError } from "commander";
 import { FailureError } from "../src/base/failure.ts";
+import { bidPath } from "./bid-path.ts";
 import { compare, type CompareOptions } from "./compare.ts";
 import { floor } from "./floor.ts";
 import { generator } from "./generator.ts";
@@ -27,6 +28,7 @@ const scenarios: readonly Scenario[] = [
   floor,
   micro,
   throughput,
+  bidPath,
   latency,
   rivals,
   ownership,
@@ -114,9 +116,9 @@ function newCommand(): Command {
     .description("Does B do worse than A? Runs both in turn, A B B A …; exit code 1: it does.")
     .argument("<A>", "a git revision; . is the working tree")
     .argument("<B>", "a git revision; . is the working tree")
-    .option("--scenario <name>", "what to compare them by", "throughput")
+    .option("--scenario <name>", "what to compare them by", bidPath.name)
     .option("--smoke", "a short run that only shows that it works")
-    .option("--rounds <n>", "how often each is measured (default: 9)", wholeNumber)
+    .option("--rounds <n>", "how often each is measured (default: 15)", wholeNumber)
     .option("--json <file>", "write the comparison there, with its environment", newFile)
     .action(measureTrees);
   return bench;

@@ -136,12 +136,13 @@ function problemsOf(window: MeasuredWindow): string[] {
   return found;
 }
 
-function goalsOf({ windows, singleBidBytes }: ThroughputFigures, all: readonly Summary[]): Goal[] {
+function goalsOf(figures: ThroughputFigures, all: readonly Summary[]): Goal[] {
+  const { candidates, windows, singleBidBytes } = figures;
   const goals = cpuGoals.flatMap(({ traffic, store, atLeast }) => {
     const summary = all.find(({ candidate: one }) => {
       return one.traffic === traffic && one.store === store && !one.isProfiled;
     });
-    if (summary === undefined) return [];
+    if (summary === undefined || !hasFloor(candidates, traffic)) return [];
     const name = `${summary.candidate.name}: processor time, of the floor's rate`;
     return [goalOf({ name, values: summary.cpuOfFloor, atLeast })];
   });
@@ -155,6 +156,10 @@ function goalsOf({ windows, singleBidBytes }: ThroughputFigures, all: readonly S
     goals.push(goalOf({ name, values: offs, atMost: stagesOffMax }));
   }
   return goals;
+}
+
+function hasFloor(candidates: readonly Candidate[], traffic: Candidate["traffic"]): boolean {
+  return candidates.some((one) => one.store === null && one.traffic === traffic);
 }
 
 const mainStage = "main thread: the store";
