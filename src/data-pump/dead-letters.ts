@@ -10,7 +10,12 @@ import { Packr } from "msgpackr";
 import { failed, ok, type Outcome } from "../base/failure.ts";
 import type { Timers } from "../base/timers.ts";
 import type { Value } from "../grid/log-record.ts";
-import { serverState, type AnswerRow, type PostgresConnection } from "./connection.ts";
+import {
+  leavesConnection,
+  serverState,
+  type AnswerRow,
+  type PostgresConnection,
+} from "./connection.ts";
 import type { DeadLetter, TableRows } from "./database.ts";
 import type { OpenDatabase } from "./open-database.ts";
 import type { TablesBySpace } from "./rows.ts";
@@ -103,7 +108,34 @@ function asRows(table: Table, { key, value }: DeadLetter): TableRows {
   return value === null ? { ...rows, deletes: [key] } : { ...rows, upserts: [[key, value]] };
 }
 
-/** What an operator can do about dead letters. Calls are made one at a time. */
+/** What an act does within its transaction; the letters that it takes away. */
+type ActWork = (
+  connection: PostgresConnection,
+  mark: string,
+  letter: StoredLetter,
+) => Promise<Outcome<number[]>>;
+
+/** The row of a letter's partition: while it is held, no pump writes there. */
+const lockRow = `
+  SELECT 1 AS row FROM orrery.progress
+  WHERE partition = (SELECT partition FROM orrery.dead_letters WHERE id = $1::bigint)
+  FOR UPDATE`;
+
+/**
+ * All rows, without a look at any: at the isolation levels where what is read is of the first look,
+ * nothing is overtaken by a pump then.
+ */
+const lockTable = "LOCK TABLE orrery.progress IN EXCLUSIVE MODE";
+
+/** Another transaction came first: this one did nothing, and can be done again. */
+function isConflict(error: unknown): boolean {
+  return serverState(error)?.startsWith("40") === true;
+}
+
+/**
+ * What an operator can do about dead letters. Calls are made one at a time. An act fails with
+ * OUTCOME_UNKNOWN where the connection is lost in its COMMIT: then it is done once more.
+ */
 export class DeadLetters {
   readonly #database: OpenDatabase;
   readonly #tables: TablesBySpace;
@@ -191,43 +223,59 @@ export class DeadLetters {
       await connection.rows("SET CONSTRAINTS ALL IMMEDIATE"); // not only at COMMIT
       return ok(null);
     } catch (error) {
-      if (serverState(error) === null || !(error instanceof Error)) throw error;
+      const isRefusal = leavesConnection(serverState(error) ?? "") && !isConflict(error);
+      if (!isRefusal || !(error instanceof Error)) throw error;
       return refused(error.message);
     }
   }
 
   /** One transaction of an operator, which takes away the letters that `work` names. */
-  #act(
+  async #act(id: number, work: ActWork): Promise<Outcome<LetterAct>> {
+    // Outside of the work: the time limit of `use` may end it in the middle of COMMIT.
+    const at = { commit: false };
+    const outcome = await this.#use(async (connection) => {
+      try {
+        return await this.#attempt(connection, id, work, "", at);
+      } catch (error) {
+        if (!isConflict(error)) throw error;
+        at.commit = false;
+      }
+      await connection.command("ROLLBACK");
+      return this.#attempt(connection, id, work, lockTable, at);
+    });
+    if (outcome.ok || !at.commit) return outcome;
+    const advice = `do it once more: if it was done, there is no dead letter ${String(id)}`;
+    return failed("OUTCOME_UNKNOWN", `${outcome.failure.message}; ${advice}`);
+  }
+
+  async #attempt(
+    connection: PostgresConnection,
     id: number,
-    work: (
-      connection: PostgresConnection,
-      mark: string,
-      letter: StoredLetter,
-    ) => Promise<Outcome<number[]>>,
+    work: ActWork,
+    lock: string,
+    at: { commit: boolean },
   ): Promise<Outcome<LetterAct>> {
     const mark = String(++this.#marks);
-    return this.#use(async (connection) => {
-      await connection.command(`BEGIN; SET LOCAL orrery.transaction = '${mark}'`);
-      const letter = await readLetter(connection, id);
-      if (!letter.ok) return letter;
-      const { partition, space, key } = letter.value;
-      const lock = "SELECT 1 AS row FROM orrery.progress WHERE partition = $1::integer FOR UPDATE";
-      await connection.rows(lock, [String(partition)]);
-      const gone = await work(connection, mark, letter.value);
-      if (!gone.ok) return gone; // closing the connection takes everything back
-      const removed = await connection.rows(
-        "DELETE FROM orrery.dead_letters WHERE id = ANY($1::bigint[]) RETURNING id",
-        [arrayLiteral(gone.value.map(String))],
-      );
-      await connection.rows(
-        "UPDATE orrery.progress SET letters = letters + 1 WHERE partition = $1::integer",
-        [String(partition)],
-      );
-      const left = await readKey(connection, letter.value);
-      await connection.command("COMMIT");
-      const counts = { letters: removed.length, left: left.length };
-      return ok({ partition, space, key, ...counts });
-    });
+    await connection.command(`BEGIN; SET LOCAL orrery.transaction = '${mark}'; ${lock}`);
+    await connection.rows(lockRow, [String(id)]);
+    const letter = await readLetter(connection, id);
+    if (!letter.ok) return letter;
+    const { partition, space, key } = letter.value;
+    const gone = await work(connection, mark, letter.value);
+    if (!gone.ok) return gone; // closing the connection takes everything back
+    const removed = await connection.rows(
+      "DELETE FROM orrery.dead_letters WHERE id = ANY($1::bigint[]) RETURNING id",
+      [arrayLiteral(gone.value.map(String))],
+    );
+    await connection.rows(
+      "UPDATE orrery.progress SET letters = letters + 1 WHERE partition = $1::integer",
+      [String(partition)],
+    );
+    const left = await readKey(connection, letter.value);
+    at.commit = true;
+    await connection.command("COMMIT");
+    const counts = { letters: removed.length, left: left.length };
+    return ok({ partition, space, key, ...counts });
   }
 
   /** Over a database whose schema is this version's. */

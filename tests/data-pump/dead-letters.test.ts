@@ -3,7 +3,8 @@
 // test; letters written through the pump's port, refused by a constraint that somebody added.
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { unwrap } from "../../src/base/failure.ts";
-import { systemTimers } from "../../src/base/timers.ts";
+import { limits } from "../../src/base/limits.ts";
+import { systemTimers, type Timers } from "../../src/base/timers.ts";
 import type { DeadLetter, PumpTransaction, TableRows } from "../../src/data-pump/database.ts";
 import { DeadLetters } from "../../src/data-pump/dead-letters.ts";
 import { OpenDatabase } from "../../src/data-pump/open-database.ts";
@@ -55,6 +56,14 @@ async function withLetters(...letters: readonly DeadLetter[]) {
   );
   expect(unwrap(await pump.write(transaction(0, letters.length, 0, [], letters)))).toBe("written");
   return { url, pump, letters: new DeadLetters({ database, tables, timers: systemTimers }) };
+}
+
+/** Resolves when a connection to that database waits for a lock of one of these kinds. */
+async function waits(url: string, ...events: readonly string[]): Promise<void> {
+  const waiting = `SELECT 1 FROM pg_stat_activity
+                   WHERE datname = current_database()
+                     AND wait_event = ANY('{${events.join(",")}}')`;
+  while ((await query(url, waiting)).length === 0);
 }
 
 function transaction(
@@ -150,10 +159,7 @@ test("D33: a retry waits for a transaction of the owner, and takes in the letter
   await owner.unsafe("BEGIN");
   await owner.unsafe("UPDATE orrery.progress SET seq = 2 WHERE partition = 0");
   const retrying = letters.retry(one?.id ?? 0);
-  // It has read its letter, and waits for the row.
-  const waits = `SELECT 1 FROM pg_stat_activity
-                 WHERE datname = current_database() AND wait_event = 'transactionid'`;
-  while ((await query(url, waits)).length === 0);
+  await waits(url, "transactionid");
   await owner.unsafe(
     `INSERT INTO orrery.dead_letters (partition, position, change, space, key)
      VALUES (0, 2, 0, 'items', 'a')`,
@@ -164,6 +170,111 @@ test("D33: a retry waits for a transaction of the owner, and takes in the letter
   expect(await query(url, "SELECT * FROM items")).toEqual([]); // the second one was a delete
   await pump.close();
 });
+
+test("D33: one transaction of the owner after the other is no refusal, at any isolation level", async () => {
+  const { url, pump, letters } = await withLetters(letter(1, "items", "a", { count: 10 }));
+  await query(
+    url,
+    "ALTER TABLE items DROP CONSTRAINT few",
+    `ALTER DATABASE ${new URL(url).pathname.slice(1)}
+     SET default_transaction_isolation = 'repeatable read'`,
+  );
+  const [one] = unwrap(await letters.list(1)).letters;
+  const [first, second] = [connectTo(url), connectTo(url)];
+  const move = "UPDATE orrery.progress SET seq = seq + 1 WHERE partition = 0";
+  await first.unsafe("BEGIN");
+  await first.unsafe(move);
+  const retrying = letters.retry(one?.id ?? 0);
+  await waits(url, "transactionid");
+  await second.unsafe("BEGIN ISOLATION LEVEL READ COMMITTED");
+  const moved = second.unsafe(move).execute();
+  await waits(url, "tuple");
+  await first.unsafe("COMMIT");
+  await moved;
+  // The retry was too late for its first look, and waits for the next transaction.
+  await waits(url, "relation", "transactionid");
+  await second.unsafe(
+    `INSERT INTO orrery.dead_letters (partition, position, change, space, key)
+     VALUES (0, 2, 0, 'items', 'a')`,
+  );
+  await second.unsafe("COMMIT");
+  expect(unwrap(await retrying)).toMatchObject({ letters: 2, left: 0 });
+  await Promise.all([first.end(), second.end(), pump.close()]);
+});
+
+test("D33: a conflict in the middle of a retry is no refusal: it is done again", async () => {
+  const { url, pump, letters } = await withLetters(letter(1, "items", "a", { count: 10 }));
+  // As a deadlock would have it, the first time.
+  await query(
+    url,
+    "ALTER TABLE items DROP CONSTRAINT few",
+    "CREATE SEQUENCE times",
+    `CREATE FUNCTION collide() RETURNS trigger LANGUAGE plpgsql AS $$
+     BEGIN
+       IF nextval('times') % 3 > 0 THEN RAISE 'collided' USING ERRCODE = '40P01'; END IF;
+       RETURN NEW;
+     END $$`,
+    "CREATE TRIGGER collide BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION collide()",
+  );
+  const [one] = unwrap(await letters.list(1)).letters;
+  const twice = await letters.retry(one?.id ?? 0);
+  expect(twice).toMatchObject({ failure: { code: "DATABASE_UNREACHABLE" } });
+  expect(await query(url, "SELECT id FROM items")).toEqual([]);
+  await query(url, "SELECT nextval('times')", "SELECT nextval('times')");
+  expect(unwrap(await letters.retry(one?.id ?? 0))).toMatchObject({ letters: 1, left: 0 });
+  expect(await query(url, "SELECT id FROM items")).toEqual([{ id: "a" }]);
+  await pump.close();
+});
+
+test.for([
+  { lost: "by its time limit", left: 0 },
+  { lost: "by the server", left: 1 },
+])("D33: an act that is cut off in COMMIT, $lost, is unknown", async ({ lost, left }) => {
+  const { url, pump, letters } = await withLetters(letter(1, "items", "a", { count: 10 }));
+  // COMMIT waits for somebody.
+  await query(
+    url,
+    `CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$
+     BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END $$`,
+    `CREATE CONSTRAINT TRIGGER wait AFTER DELETE ON orrery.dead_letters
+     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait()`,
+  );
+  const holder = connectTo(url);
+  await holder.unsafe("SELECT pg_advisory_lock(7)");
+  const [one] = unwrap(await letters.list(1)).letters;
+  const { timers, expire } = expiringTimers();
+  const database = new OpenDatabase(addressOf(url), timers);
+  const dropping = new DeadLetters({ database, tables, timers }).drop(one?.id ?? 0);
+  await waits(url, "advisory");
+  const waiting = `SELECT pid FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event = 'advisory'`;
+  if (left === 0) expire();
+  else await query(url, `SELECT pg_terminate_backend(pid, 60000) FROM (${waiting}) AS w`);
+  expect(await dropping, lost).toMatchObject({ failure: { code: "OUTCOME_UNKNOWN" } });
+  await holder.unsafe("SELECT pg_advisory_unlock(7)");
+  await holder.end();
+  while ((await query(url, waiting)).length > 0);
+  // Whoever has the row now comes after it.
+  const after = "SELECT 1 FROM orrery.progress WHERE partition = 0 FOR UPDATE";
+  await query(url, after);
+  expect(unwrap(await letters.list(1)).total).toBe(left);
+  const again = await letters.drop(one?.id ?? 0);
+  expect(again).toMatchObject(left === 0 ? { failure: { code: "INPUT_INVALID" } } : { ok: true });
+  await pump.close();
+});
+
+/** Timers, and the end of what has a transaction's time limit. */
+function expiringTimers(): { timers: Timers; expire: () => void } {
+  let expire = (): void => undefined;
+  const timers: Timers = {
+    ...systemTimers,
+    after(delayMs, callback) {
+      if (delayMs === limits.databaseTransactionMs) expire = callback;
+      return systemTimers.after(delayMs, callback);
+    },
+  };
+  return { timers, expire: () => expire() };
+}
 
 test("D33: a dropped letter's change is left out; the last one of a key unparks it", async () => {
   const { url, pump, letters } = await withLetters(
