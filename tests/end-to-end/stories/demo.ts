@@ -57,6 +57,17 @@ export function demoStory(engine: GridEngine): void {
     });
   }
 
+  /** Null once each of them bid, and none among the last hundred bids: what is not yet so. */
+  async function narrowAreSpent(): Promise<string | null> {
+    const bids: string[] = [];
+    for await (const { event, campaignId } of readLedger(ledgerPath())) {
+      if (event === "bid") bids.push(campaignId);
+    }
+    const last = narrow.map((id) => bids.lastIndexOf(id));
+    const isSpent = last.every((at) => at >= 0 && bids.length - at > 100);
+    return isSpent ? null : `${String(bids.length)} bids, theirs the last at ${last.join(", ")}`;
+  }
+
   /** What must be true of every summary. */
   function expectAgreement({ answers, errors, requests, ...summary }: DemoSummary): void {
     const { bid, noBid, invalid, shed, error } = answers;
@@ -73,7 +84,7 @@ export function demoStory(engine: GridEngine): void {
     }
   }
 
-  test(`${engine.name}: a demo of some seconds: budgets are spent, nobody overspends, books agree`, async () => {
+  test(`${engine.name}: a demo of some seconds: nobody overspends, books agree`, async () => {
     const demo = startOrrery([...flags, "--for", "10s"]);
     expect(await demo.ended).toEqual({ code: 0, signal: null });
     expect(demo.stdout).toMatch(/Orrery bids: 2 lanes, 4 partitions/);
@@ -83,20 +94,8 @@ export function demoStory(engine: GridEngine): void {
 
     const summary = readSummary();
     expectAgreement(summary);
-    const bids: string[] = [];
-    for await (const { event, campaignId } of readLedger(ledgerPath())) {
-      if (event === "bid") bids.push(campaignId);
-    }
-    expect(summary.database?.bids).toBeGreaterThanOrEqual(bids.length);
-    for (const { id, spentMicros, reservedMicros, budgetMicros } of summary.campaigns) {
-      if (!narrow.includes(id)) continue;
-      // What answers that came too late had reserved is held for two minutes: on a machine that is
-      // slow when it starts, most of a budget.
-      expect(spentMicros + reservedMicros).toBeGreaterThanOrEqual(0.95 * budgetMicros);
-      expect(spentMicros).toBeGreaterThan(0);
-      // Before the end of the run: the others go on bidding.
-      expect(bids.length - bids.lastIndexOf(id)).toBeGreaterThan(10);
-    }
+    const { bid } = await readBooks(ledgerPath());
+    expect(summary.database?.bids).toBeGreaterThanOrEqual(bid.size);
   }, 600_000);
 
   test(`U2: ${engine.name}: the same data, its database killed, Ctrl-C: it goes on, and ends well`, async () => {
@@ -110,6 +109,7 @@ export function demoStory(engine: GridEngine): void {
     await until("the database is back", () =>
       Promise.resolve(logText().includes("the embedded database is back") ? null : "away"),
     );
+    await until("the narrow budgets are spent, and others go on bidding", narrowAreSpent);
     demo.signal("SIGINT");
     expect(await demo.ended).toEqual({ code: 0, signal: null });
     expect(demo.stdout).toMatch(/\nstopped; all is written\n$/);
@@ -117,9 +117,13 @@ export function demoStory(engine: GridEngine): void {
 
     const summary = readSummary();
     expectAgreement(summary);
-    for (const { id, spentMicros } of before.campaigns) {
-      const now = summary.campaigns.find((one) => one.id === id);
-      expect(now?.spentMicros).toBeGreaterThanOrEqual(spentMicros);
+    for (const { id, spentMicros, reservedMicros, budgetMicros } of summary.campaigns) {
+      const earlier = before.campaigns.find((one) => one.id === id);
+      expect(spentMicros).toBeGreaterThanOrEqual(earlier?.spentMicros ?? 0);
+      if (!narrow.includes(id)) continue;
+      // What answers that came too late had reserved is held for two minutes.
+      expect(spentMicros + reservedMicros).toBeGreaterThanOrEqual(0.95 * budgetMicros);
+      expect(spentMicros).toBeGreaterThan(0);
     }
     expect(summary.exchange.billedMicros).toBeGreaterThan(before.exchange.billedMicros);
     const grids = [...logText().matchAll(/"gridId":"(\w+)".*"unit serves"/g)].map(([, id]) => id);

@@ -4,7 +4,7 @@
 import { setInterval } from "node:timers/promises";
 
 const paceMs = 50;
-const looksMax = 1200;
+const looksMax = 6000;
 
 /** Asks until the answer is null (there is nothing left to wait for); rejects with the last one. */
 export async function until(what: string, look: () => Promise<string | null>): Promise<void> {
