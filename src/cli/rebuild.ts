@@ -18,7 +18,7 @@ import {
 } from "../processing-units/grid-rebuild.ts";
 import { openLog } from "../processing-units/lane-log.ts";
 import { loadApplication, tablesOf } from "../processing-units/load-application.ts";
-import { rebuildRows } from "../processing-units/rows-rebuild.ts";
+import { olderGeneration, rebuildRows, type RowsReport } from "../processing-units/rows-rebuild.ts";
 import { UnitDatabase } from "../processing-units/unit-database.ts";
 import { biddingApplication, placesOf } from "./bidder.ts";
 import type { Settings } from "./settings.ts";
@@ -93,11 +93,16 @@ async function rebuildTheRows(
     `grid ${identity.gridId}: ${count(identity.partitions, "partition")} of ${generation}`,
   );
   line.print(`their whole state takes the place of the rows, and the dead letters, of: ${names}`);
+  const older = olderGeneration(unwrap(await database.knownGrid()), identity);
+  if (older !== null) {
+    const what = `generation ${String(older.generation)}, with ${count(older.partitions, "partition")}`;
+    line.print(`the database went back to ${what}: it is brought to ${generation}`);
+  }
   if (settings.yes !== true) {
     line.print("nothing was changed; stop all units, then add --yes");
     return;
   }
-  unwrap(await database.adopt(identity, [...tablesOf(application).values()]));
+  unwrap(await database.adopt(older ?? identity, [...tablesOf(application).values()]));
   const report = await rebuildRows({
     ...{ store, identity, address, application },
     progress: (partition, entries) => {
@@ -105,15 +110,26 @@ async function rebuildTheRows(
     },
   });
   line.end();
-  const { partitions, entries, lost } = unwrap(report);
+  for (const text of writtenLines(unwrap(report), identity)) line.print(text);
+}
+
+function writtenLines(report: RowsReport, { generation }: GridIdentity): string[] {
+  const { partitions, entries, lost, generationBefore } = report;
   const what = `${count(entries, "entry", "entries")} of ${count(partitions, "partition")}`;
-  line.print(`written from the grid: ${what}`);
-  if (lost.length === 0) return;
+  const lines = [`written from the grid: ${what}`];
+  if (generationBefore < generation) {
+    const last = String(generation - 1);
+    const first = String(generationBefore);
+    const older = first === last ? last : `${first} to ${last}`;
+    const gone = `rows of write-only spaces that came under generation ${older} after the backup`;
+    lines.push(`${gone} are gone`);
+  }
+  if (lost.length === 0) return lines;
   const ranges = lost.map(({ partition, from, to }) => {
     return `${String(partition)}: ${String(from)} to ${String(to)}`;
   });
   const gone = "rows of write-only spaces that these records had are gone (partition: records)";
-  line.print(`${gone}: ${ranges.join(", ")}`);
+  return [...lines, `${gone}: ${ranges.join(", ")}`];
 }
 
 async function planLines(

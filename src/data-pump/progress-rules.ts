@@ -30,6 +30,10 @@ export type RowVerdict =
   | { readonly kind: "overtaken"; readonly claimAt: number }
   | { readonly kind: "halt"; readonly failure: Failure };
 
+/** The ways out where the database went back too far. */
+export const tooOldAdvice =
+  "restore a younger backup, or write the rows anew: orrery rebuild --from grid";
+
 function halt(code: Failure["code"], message: string): RowVerdict {
   return { kind: "halt", failure: failure(code, message) };
 }
@@ -45,7 +49,7 @@ export function judgeRow(row: ProgressRow | undefined, own: OwnerFacts): RowVerd
   }
   if (row.generation < own.generation) {
     const message = `the database went back to generation ${row.generation} of the grid`;
-    return halt("DATABASE_LOST", `${message}, ${name} is of ${own.generation}`);
+    return halt("DATABASE_LOST", `${message}, ${name} is of ${own.generation}; ${tooOldAdvice}`);
   }
   if (row.epoch > own.epoch) return { kind: "overtaken", claimAt: row.epoch };
   if (row.epoch < own.epoch) return { kind: "claim" };
@@ -91,9 +95,8 @@ export function judgeOvertaken(
 /** Records that the database needs and the log no longer has: the database is too old. */
 export function recordsMissing(partition: number, from: number, tail: number): Failure {
   const range = `records ${from} to ${tail} of partition ${partition}`;
-  const advice = "restore a younger backup, or write the rows anew: orrery rebuild --from grid";
   return failure(
     "DATABASE_LOST",
-    `the log does not hold all of the ${range} that the database lacks; ${advice}`,
+    `the log does not hold all of the ${range} that the database lacks; ${tooOldAdvice}`,
   );
 }

@@ -20,6 +20,7 @@ import type {
 import { PostgresConnection, workFailure } from "./connection.ts";
 import { DataReader, type ReaderSpace } from "./data-reader.ts";
 import type { PostgresAddress } from "./database-url.ts";
+import { moveGeneration } from "./generation-row.ts";
 import type { Mender } from "./mender.ts";
 
 /** What comes back, for as many partitions as the new generation has. */
@@ -203,20 +204,6 @@ async function moveRow(
     }
   }
   const kept: KeptProgress = { base, written };
-  const generation = String(next.generation);
-  await connection.rows(
-    `UPDATE orrery.meta
-     SET generation = $1::bigint, token = $2, partitions = $3::integer, written = $4::text::jsonb`,
-    [generation, next.token, String(next.partitions), JSON.stringify(kept)],
-  );
-  const last = String(next.partitions - 1);
-  await connection.rows("DELETE FROM orrery.progress WHERE partition > $1::integer", [last]);
-  await connection.rows(
-    `INSERT INTO orrery.progress AS p (partition, generation, seq, epoch, chain, complete)
-     SELECT number, $1::bigint, 0, 0, NULL, true FROM generate_series(0, $2::integer) AS number
-     ON CONFLICT (partition) DO UPDATE
-     SET generation = EXCLUDED.generation, seq = 0, epoch = 0, chain = NULL, complete = true`,
-    [generation, last],
-  );
+  await moveGeneration(connection, next, JSON.stringify(kept));
   return ok(true);
 }

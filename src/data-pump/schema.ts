@@ -17,6 +17,7 @@ import {
   schemaFormat,
   type SchemaChange,
 } from "./migrations.ts";
+import { tooOldAdvice } from "./progress-rules.ts";
 import { arrayLiteral, columnsOf, quoteName, sqlType } from "./statements.ts";
 import { findColumns, misfit, type ExpectedTable } from "./table-fit.ts";
 import type { Table } from "./table.ts";
@@ -60,8 +61,9 @@ async function alone<T>(
 
 /**
  * Makes a database ready for a grid, or finds that it is: schema, progress rows, tables and columns
- * that are not there yet. Fails with DATABASE_FOREIGN, DATABASE_MISFIT or DATABASE_NEWER, saying
- * what does not fit, before anything is written. Errors of PostgreSQL are thrown.
+ * that are not there yet. Fails with DATABASE_FOREIGN, DATABASE_MISFIT, DATABASE_NEWER or
+ * DATABASE_LOST (it is of an older generation, which had other partitions), saying what does not
+ * fit, before anything is written. Errors of PostgreSQL are thrown.
  */
 export function prepareSchema(
   connection: PostgresConnection,
@@ -274,6 +276,14 @@ function compareGrids(known: GridIdentity, own: GridIdentity): Outcome<null> {
   }
   if (known.partitions !== own.partitions) {
     const counts = `${known.partitions} partitions, the grid has ${own.partitions}`;
+    const generations = `generation ${known.generation} of the grid, which is of ${own.generation}`;
+    if (known.generation < own.generation) {
+      const message = `the database went back to ${generations}: it has ${counts}`;
+      return failed("DATABASE_LOST", `${message}; ${tooOldAdvice}`);
+    }
+    if (known.generation > own.generation) {
+      return failed("DATABASE_NEWER", `the database serves ${generations}: it has ${counts}`);
+    }
     return failed("DATABASE_MISFIT", `the database was made for ${counts}`);
   }
   return ok(null);

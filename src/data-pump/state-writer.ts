@@ -1,10 +1,12 @@
 // State writer: writes the whole state of a grid over the tables of a database that went back to a
-// backup which is older than what the logs still hold.
+// backup which is older than what the logs still hold, or than the generation of the grid.
 // Owns: the one transaction of it. Does not own: where the state comes from (processing-units).
 // Invariants (docs/invariants.md):
 //   D24. Rows and progress change in one transaction: at no moment do the tables show a part of
 //        the state, and from its end on each partition's row stands at the record it was folded to.
-//   D12. Nothing goes past a letter: where a write-only space has one, nothing is written.
+//   D12. Nothing goes past a letter: where a space has one that stays, nothing is written.
+//   D25. A database of an older generation goes to the grid's in the same transaction, with no
+//        record of it written; one of a newer generation never.
 import { failed, ok, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { Timers } from "../base/timers.ts";
@@ -12,6 +14,7 @@ import type { GridIdentity } from "../grid/grid-directory.ts";
 import type { Change } from "../grid/log-record.ts";
 import { PostgresConnection, workFailure } from "./connection.ts";
 import type { PostgresAddress } from "./database-url.ts";
+import { moveGeneration } from "./generation-row.ts";
 import { RowBatch } from "./rows.ts";
 import { arrayLiteral, quoteName, statementsFor } from "./statements.ts";
 import type { Table } from "./table.ts";
@@ -34,6 +37,8 @@ export interface StateWriterOptions {
   readonly address: PostgresAddress;
   readonly timers: Timers;
   readonly identity: GridIdentity;
+  /** Never used before: names the generation where the database had an older one. */
+  readonly token: string;
   /** By space. */
   readonly tables: ReadonlyMap<string, StateTable>;
 }
@@ -46,6 +51,7 @@ export class StateWriter {
   readonly #connection: PostgresConnection;
   /** Record up to which the tables have each partition. */
   readonly #seqs = new Map<number, number>();
+  #generationBefore = 0;
   #batch = new RowBatch();
   #batched = 0;
   #kept = new Map<Table, string[]>();
@@ -57,9 +63,9 @@ export class StateWriter {
 
   /**
    * Runs `work` in a transaction that nobody writes beside; what it gave takes effect if it
-   * succeeds. Fails with REBUILD_REFUSED where the database is of another generation or has letters
-   * of a write-only space, ROW_REFUSED, OUTCOME_UNKNOWN (then it is done once more), or as `work`
-   * does.
+   * succeeds. Fails with REBUILD_REFUSED where the database is of another grid or of a newer
+   * generation, or has letters of a space whose rows are not replaced; ROW_REFUSED, OUTCOME_UNKNOWN
+   * (then it is done once more), or as `work` does.
    */
   static async write<T>(
     options: StateWriterOptions,
@@ -88,6 +94,11 @@ export class StateWriter {
     } finally {
       await connection.end(); // which ends an open transaction
     }
+  }
+
+  /** The generation that the database was of. */
+  get generationBefore(): number {
+    return this.#generationBefore;
   }
 
   /** Record up to which the tables have a partition. */
@@ -120,18 +131,13 @@ export class StateWriter {
 
   async #begin(): Promise<Outcome<null>> {
     const connection = this.#connection;
-    const { gridId, generation } = this.#options.identity;
     await connection.rows("BEGIN");
     await connection.rows("SET LOCAL statement_timeout = 0");
     await connection.rows("SET LOCAL idle_in_transaction_session_timeout = 0");
     await connection.rows(`SELECT set_config('orrery.transaction', '${mark}', true)`);
     await connection.rows("LOCK TABLE orrery.progress IN EXCLUSIVE MODE");
-    const [meta] = await connection.rows("SELECT grid_id, generation FROM orrery.meta FOR UPDATE");
-    if (meta?.["grid_id"] !== gridId || Number(meta["generation"]) !== generation) {
-      const is = `generation ${String(meta?.["generation"])} of grid ${String(meta?.["grid_id"])}`;
-      const wanted = `generation ${String(generation)} of grid ${gridId}`;
-      return failed("REBUILD_REFUSED", `the database is of ${is}, not of ${wanted}`);
-    }
+    const moved = await this.#takeGeneration();
+    if (!moved.ok) return moved;
     const parked = await this.#refuseLetters();
     if (!parked.ok) return parked;
     for (const { partition, seq } of await connection.rows(
@@ -145,15 +151,41 @@ export class StateWriter {
     return ok(null);
   }
 
+  /** D25: behind it no owner under an older generation writes, and none was written by this one. */
+  async #takeGeneration(): Promise<Outcome<null>> {
+    const { identity, token } = this.#options;
+    const [meta] = await this.#connection.rows(
+      "SELECT grid_id, generation, partitions FROM orrery.meta FOR UPDATE",
+    );
+    const known = {
+      gridId: String(meta?.["grid_id"]),
+      generation: Number(meta?.["generation"]),
+      partitions: Number(meta?.["partitions"]),
+    };
+    if (known.gridId !== identity.gridId || !(known.generation <= identity.generation)) {
+      const message = `the database is of ${nameOf(known)}, not of ${nameOf(identity)}`;
+      return failed("REBUILD_REFUSED", message);
+    }
+    this.#generationBefore = known.generation;
+    if (known.generation < identity.generation) {
+      await moveGeneration(this.#connection, { ...identity, token }, "");
+    } else if (known.partitions !== identity.partitions) {
+      const counts = `${String(known.partitions)} partitions, not ${String(identity.partitions)}`;
+      return failed("REBUILD_REFUSED", `the database is of ${nameOf(known)} with ${counts}`);
+    }
+    return ok(null);
+  }
+
   /** D12: what follows a letter in a write-only space is in the log only, the letter is not. */
   async #refuseLetters(): Promise<Outcome<null>> {
-    const spaces = [...this.#options.tables].filter(([, { writeOnly }]) => writeOnly);
+    const spaces = [...this.#options.tables].filter(([, { writeOnly }]) => !writeOnly);
     const [letter] = await this.#connection.rows(
-      "SELECT space FROM orrery.dead_letters WHERE space = ANY($1::text[]) LIMIT 1",
+      "SELECT space FROM orrery.dead_letters WHERE space <> ALL($1::text[]) LIMIT 1",
       [arrayLiteral(spaces.map(([space]) => space))],
     );
     if (letter === undefined) return ok(null);
-    const what = `the database has dead letters of ${String(letter["space"])}, a write-only space`;
+    const space = String(letter["space"]);
+    const what = `the database has dead letters of ${space}, whose rows are not replaced`;
     const advice = "retry or drop them first (orrery dead-letters list)";
     return failed("REBUILD_REFUSED", `${what}, and later rows would go past them; ${advice}`);
   }
@@ -198,4 +230,8 @@ export class StateWriter {
     await connection.rows(letters, [arrayLiteral(spaces)]);
     return ok(null);
   }
+}
+
+function nameOf({ gridId, generation }: GridIdentity): string {
+  return `generation ${String(generation)} of grid ${gridId}`;
 }

@@ -40,6 +40,8 @@ export interface RowsReport {
   /** Of all spaces that are kept in memory. */
   readonly entries: number;
   readonly lost: readonly RowsLost[];
+  /** The generation of the grid that the database was of before: the grid's, or an older one. */
+  readonly generationBefore: number;
 }
 
 interface LoadedPartition {
@@ -51,9 +53,18 @@ interface LoadedPartition {
   readonly first: number;
 }
 
+/** What the database is, where that is an older generation of the grid: a backup; else null. */
+export function olderGeneration(
+  known: GridIdentity | null,
+  { gridId, generation }: GridIdentity,
+): GridIdentity | null {
+  return known?.gridId === gridId && known.generation < generation ? known : null;
+}
+
 /**
- * Writes every partition's whole state to the tables, and its position to its progress row. Fails
- * with GRID_LOST where the database is ahead of a log, as the log does, or as StateWriter.write.
+ * Writes every partition's whole state to the tables, and its position to its progress row; a
+ * database of an older generation is of the grid's afterwards. Fails with GRID_LOST where the
+ * database is ahead of a log, as the log does, or as StateWriter.write.
  */
 export function rebuildRows(options: RowsRebuildOptions): Promise<Outcome<RowsReport>> {
   const { address, identity, application } = options;
@@ -61,7 +72,9 @@ export function rebuildRows(options: RowsRebuildOptions): Promise<Outcome<RowsRe
   for (const { name, table, writeOnly } of application.spaces) {
     if (table !== null) tables.set(name, { table, writeOnly });
   }
-  return StateWriter.write({ address, timers: systemTimers, identity, tables }, async (writer) => {
+  const token = newId(systemRandom());
+  const writing = { address, timers: systemTimers, identity, token, tables };
+  return StateWriter.write(writing, async (writer) => {
     const lost: RowsLost[] = [];
     let entries = 0;
     for (let partition = 0; partition < identity.partitions; partition++) {
@@ -81,7 +94,8 @@ export function rebuildRows(options: RowsRebuildOptions): Promise<Outcome<RowsRe
       if (first > seq + 1) lost.push({ partition, from: seq + 1, to: first - 1 });
       options.progress(partition, entries);
     }
-    return ok({ partitions: identity.partitions, entries, lost });
+    const { generationBefore } = writer;
+    return ok({ partitions: identity.partitions, entries, lost, generationBefore });
   });
 }
 
