@@ -4,7 +4,13 @@
 import { join } from "node:path";
 import type postgres from "postgres";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { connectTo, startTestDatabase, type TestDatabase } from "../support/embedded-database.ts";
+import { must } from "../../src/base/assert.ts";
+import {
+  connectTo,
+  query,
+  startTestDatabase,
+  type TestDatabase,
+} from "../support/embedded-database.ts";
 import { startOrrery, type TestProcess } from "../support/processes.ts";
 import { bookProblems, readBooks } from "./support/books.ts";
 import { campaign, campaignsFile } from "./support/campaigns.ts";
@@ -77,6 +83,37 @@ async function money(): Promise<Money> {
   return row;
 }
 
+/** A copy of the database as it is now. Its units are dead; their connections end a bit later. */
+async function copied(): Promise<string> {
+  const from = new URL(place());
+  const to = new URL(from);
+  to.pathname += "_backup";
+  await sql.end();
+  const [name, copy] = [from.pathname.slice(1), to.pathname.slice(1)];
+  await until("nobody is connected to the database", async () => {
+    const text = `SELECT pid FROM pg_stat_activity WHERE datname = '${name}'`;
+    const connected = await query(database.server.url, text);
+    return connected.length === 0 ? null : JSON.stringify(connected);
+  });
+  await query(database.server.url, `CREATE DATABASE ${copy} TEMPLATE ${name}`);
+  sql = connectTo(from.href);
+  return to.href;
+}
+
+function place(): string {
+  return must(env["ORRERY_DATABASE"], "the database's address");
+}
+
+/** From now on the database is that one; what the command said that wrote it from the grid. */
+async function fromGrid(flags: readonly string[], url: string): Promise<string> {
+  await sql.end();
+  env = { ...env, ORRERY_DATABASE: url };
+  sql = connectTo(url);
+  const rows = startOrrery(["rebuild", ...flags, "--from", "grid", "--yes"], { env });
+  expect(await rows.ended).toEqual({ code: 0, signal: null });
+  return rows.stdout;
+}
+
 test("G1: a lost grid goes on from its database: by itself after a clean stop, else when it is told", async () => {
   const memory = ["--store", "memory:", "--rebuild", "after-clean-stop"];
   const [first, firstUrl] = await serving(...memory, "--partitions", "8");
@@ -107,6 +144,7 @@ test("G1: a lost grid goes on from its database: by itself after a clean stop, e
   expect(await asked.ended).toEqual({ code: 0, signal: null });
   expect(asked.stdout).toMatch(/8 partitions may have acknowledged more than is written/);
   expect(asked.stdout).toMatch(/\nnothing was changed; stop all units, then add --yes\n$/);
+  const backup = await copied();
   const done = startOrrery(["rebuild", ...flags, "--yes"], { env });
   expect(await done.ended).toEqual({ code: 0, signal: null });
   expect(done.stdout).toMatch(/\nrebuilt from the database: generation 3 .* in 5 partitions\n/);
@@ -133,6 +171,13 @@ test("G1: a lost grid goes on from its database: by itself after a clean stop, e
   const rows = startOrrery(["rebuild", ...flags, "--from", "grid", "--yes"], { env });
   expect(await rows.ended).toEqual({ code: 0, signal: null });
   expect(rows.stdout).toMatch(/\nwritten from the grid: \d+ entries of 5 partitions\n/);
+  expect(await money()).toEqual(last);
+  // Further back than the rebuild; and set aside, for an empty one.
+  const older = await fromGrid(flags, backup);
+  expect(older).toMatch(/\nthe database went back to generation 2, with 8 partitions: it is /);
+  expect(older).toMatch(/\nrows of write-only spaces that came under generation 2 after the /);
+  expect(await money()).toEqual(last);
+  expect(await fromGrid(flags, await database.fresh())).not.toMatch(/went back/);
   expect(await money()).toEqual(last);
   const [fifth] = await serving("--store", `lmdb:${join(folder, "grid")}`);
   await stop(join(folder, "three.jsonl"), fifth);
