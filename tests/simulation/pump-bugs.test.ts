@@ -8,6 +8,7 @@
 //   D13. A letter that is not in the transaction of its record shows.
 //   D14. What was written out of order shows.
 import { afterEach, expect, test, vi } from "vitest";
+import { must } from "../../src/base/assert.ts";
 import { ok } from "../../src/base/failure.ts";
 import { BatchSize } from "../../src/data-pump/batch-size.ts";
 import type { ProgressStep, PumpTransaction } from "../../src/data-pump/database.ts";
@@ -63,14 +64,34 @@ function plantParts(part: (all: PumpTransaction) => [PumpTransaction, PumpTransa
   });
 }
 
-/** What fails is sent again by the connection, without a look at the progress row. */
+/**
+ * What failed is sent again by the connection, behind the next one that went well, as if it came
+ * next. Without what would be there twice: only its place is wrong.
+ */
 function plantRetries(): void {
+  const failures = new WeakMap<MemoryDatabase, PumpTransaction>();
   replace(MemoryDatabase.prototype, "write", (real) => {
     return async function (this: MemoryDatabase, transaction) {
       const outcome = await real.call(this, transaction);
-      if (outcome.ok || outcome.failure.code === "ROW_REFUSED") return outcome;
-      const again = { ...transaction, steps: [] };
-      await real.call(this, again);
+      if (!outcome.ok) {
+        if (outcome.failure.code !== "ROW_REFUSED") failures.set(this, transaction);
+        return outcome;
+      }
+      const older = failures.get(this);
+      if (older === undefined || outcome.value !== "written") return outcome;
+      failures.delete(this);
+      const found = await this.read(older.steps.map(({ partition }) => partition));
+      if (!found.ok) return outcome;
+      const steps = older.steps.map((step) => {
+        const row = must(
+          found.value.find(({ partition }) => partition === step.partition),
+          "each partition has a row",
+        );
+        const { seq, letters, complete } = row;
+        return { ...step, before: seq, seq, letters, complete, chain: row.chain ?? step.chain };
+      });
+      const rows = older.rows.map((each) => ({ ...each, appends: [] }));
+      await real.call(this, { ...older, steps, rows, letters: [] });
       return outcome;
     };
   });
