@@ -1,6 +1,8 @@
 // Goal: a grid whose store lost everything goes on from its database: by itself after a clean stop,
 // by an operator's act after a crash, with other partitions if he likes; no money is lost or made.
 // Method: units on a store in memory, which ends with them; an exchange at work in between.
+import { EventEmitter, once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import type postgres from "postgres";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -11,7 +13,7 @@ import {
   startTestDatabase,
   type TestDatabase,
 } from "../support/embedded-database.ts";
-import { startOrrery, type TestProcess } from "../support/processes.ts";
+import { freePort, startOrrery, type TestProcess } from "../support/processes.ts";
 import { bookProblems, readBooks } from "./support/books.ts";
 import { campaign, campaignsFile } from "./support/campaigns.ts";
 import { LoadedExchange } from "./support/loaded-exchange.ts";
@@ -182,4 +184,53 @@ test("G1: a lost grid goes on from its database: by itself after a clean stop, e
   const [fifth] = await serving("--store", `lmdb:${join(folder, "grid")}`);
   await stop(join(folder, "three.jsonl"), fifth);
   expect(fifth.stdout).toMatch(/\nstopped; all is written\n$/);
+}, 600_000);
+
+test("P12: with the database away behind a rebuild nothing is acknowledged, so that no loss is silent", async () => {
+  const files = (name: string) => join(folder, name);
+  const address = await database.fresh();
+  env = { ...env, ORRERY_DATA: files("away"), ORRERY_DATABASE: address };
+  await sql.end();
+  sql = connectTo(address);
+  const [first] = await serving("--store", "memory:", "--partitions", "8");
+  first.signal("SIGTERM");
+  expect(await first.ended).toEqual({ code: 0, signal: null });
+  const store = ["--store", `lmdb:${files("rebuilt")}`];
+  const done = startOrrery(["rebuild", ...store, "--yes"], { env });
+  expect(await done.ended).toEqual({ code: 0, signal: null });
+  expect(done.stdout).toMatch(/\ncomplete: nothing that was acknowledged is missing\n/);
+
+  // To the unit the database is away; it asks for it again and again, behind its claims, too.
+  const asked = new EventEmitter();
+  const deaf = createServer((socket) => {
+    socket.destroy();
+    asked.emit("connection");
+  });
+  await new Promise<void>((resolve) => deaf.listen(0, "127.0.0.1", resolve));
+  const away = new URL(address);
+  away.port = String((deaf.address() as AddressInfo).port);
+  const port = String(await freePort());
+  env = { ...env, ORRERY_DATABASE: away.href, ORRERY_PORT: port };
+  const second = startOrrery(["unit", ...store], { env });
+  const url = `http://127.0.0.1:${port}`;
+  await until("the unit listens", () => {
+    return fetch(`${url}/livez`).then(() => null, String);
+  });
+  const ledgerPath = files("away.jsonl");
+  const exchange = await LoadedExchange.start({ url, ledgerPath, ratePerSecond: 100 });
+  for (let times = 0; times < 12; times++) await once(asked, "connection");
+  expect(second.stdout).not.toMatch(/^serving/m);
+  await second.killTree();
+  await exchange.finish();
+  deaf.close();
+  const books = await readBooks(ledgerPath);
+  expect(books.bid.size).toBe(0);
+
+  // Complete, says the database: and so it is.
+  env = { ...env, ORRERY_DATABASE: address, ORRERY_PORT: "0" };
+  const [third] = await serving("--store", "memory:", "--rebuild", "after-clean-stop");
+  expect(third.stdout).toMatch(/^complete: nothing that was acknowledged is missing$/m);
+  expect(await bookProblems(sql, books)).toEqual([]);
+  third.signal("SIGTERM");
+  expect(await third.ended).toEqual({ code: 0, signal: null });
 }, 600_000);
