@@ -120,7 +120,7 @@ export class DatabaseRun {
    * Resolves when the database holds all that was acknowledged before this call; throws an Error
    * where that does not come.
    */
-  async caughtUp(patienceMs = 60_000): Promise<void> {
+  async caughtUp(patienceMs = 300_000): Promise<void> {
     const highest = this.ledger.highest();
     for (let waitedMs = 0; waitedMs < patienceMs; waitedMs += pollMs) {
       if (await this.judge.holds(highest)) return;

@@ -39,7 +39,7 @@ test("README: the application of “Write your own” runs, and answers as descr
     const buy = (body: object) =>
       fetch(`http://127.0.0.1:${String(unit.port)}/commands/buy`, {
         method: "POST",
-        headers: { "content-type": "application/json" },
+        headers: { "content-type": "application/json", "x-deadline-ms": "60000" },
         body: JSON.stringify(body),
       });
     const sold = await buy({ sku: "a", quantity: 1 });

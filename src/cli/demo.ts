@@ -23,7 +23,7 @@ import { onStopSignal } from "./stop-signals.ts";
 import { prepareSummary, writeSummary } from "./summary-file.ts";
 
 /** Statuses come once a second; one that was begun after a moment is two seconds away. */
-const freshStatusMs = 2500;
+const statusLookMs = 500;
 const settleMsMax = 30_000;
 
 /** Runs until Ctrl-C, or for the time given; throws FailureError where it cannot start. */
@@ -102,11 +102,17 @@ async function trade(
 /** A status from after the last answer, with nothing left to write; or the newest there is. */
 async function settled(unit: Unit): Promise<UnitStatus> {
   const startedMs = systemClock.monotonicMs();
+  let { lanes: seen } = unit.refreshStatus();
+  let renewed = 0; // the first may have been begun before the last answer
   for (;;) {
-    await delay(systemTimers, freshStatusMs);
+    await delay(systemTimers, statusLookMs);
     const status = unit.refreshStatus();
-    const backlog = backlogOf(status);
-    if (backlog === 0 || systemClock.monotonicMs() - startedMs > settleMsMax) return status;
+    if (status.lanes.every((lane) => !seen.includes(lane))) {
+      renewed++;
+      seen = status.lanes;
+    }
+    const isSettled = renewed >= 2 && backlogOf(status) === 0;
+    if (isSettled || systemClock.monotonicMs() - startedMs > settleMsMax) return status;
   }
 }
 

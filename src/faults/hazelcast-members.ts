@@ -18,7 +18,7 @@ const firstPort = 20_000;
 const portsPerProcess = 40;
 const portBlocks = 300;
 const pollMs = 25;
-const wholeMsMax = 60_000;
+const wholeMsMax = 300_000;
 
 export interface MembersOptions {
   /** Logs of the members: member-1.log and so on. */

@@ -14,7 +14,7 @@ import type { Reaper } from "./reaper.ts";
 
 const answerMsMax = 1000;
 const pollMs = 25;
-const pidMsMax = 10_000;
+const pidMsMax = 60_000;
 const shownLines = 20;
 
 /** How the process that was started has ended: the guard's, or Java's where there is none. */

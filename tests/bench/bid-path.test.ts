@@ -1,5 +1,6 @@
-// Goal: the benchmark by which revisions are compared still runs, and its answers are right. Method:
-// its smoke size as a user starts it, with real units; the JSON is read back. No time is judged.
+// Goal: the benchmark by which revisions are compared still runs, and its answers are right.
+// Method: its smoke size as a user starts it, with real units; the JSON is read back. No time is
+// judged.
 import { expect, test } from "vitest";
 import type { ThroughputFigures } from "../../bench/throughput-report.ts";
 import { smokeReport } from "./smoke.ts";

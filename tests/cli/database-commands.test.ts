@@ -15,7 +15,7 @@ import {
 import { addressOf } from "../support/postgres-address.ts";
 import { refusal, runOrrery } from "./run-orrery.ts";
 
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 let server: TestDatabase;
 let url: string;

@@ -70,7 +70,7 @@ test("a load is announced, sent, counted, and written as JSON and as a page", as
   expect(stdout).toContain(`sending about 125 requests in 1 s: POST ${url}`);
   const total = sum(seen.values());
   expect(Math.abs(total - 125)).toBeLessThanOrEqual(1);
-  expect([...seen.keys()]).toEqual([
+  expect([...seen.keys()].sort()).toEqual([
     'POST /buy?x=1 application/json {"n":1}',
     'POST /buy?x=1 application/json {"n":2}',
   ]);

@@ -25,7 +25,7 @@ let bids = 0;
 async function startRightly(work?: (unit: RunningUnit) => Promise<void>) {
   const unit = await startUnit(...common, "--data", data, "--database", address);
   const market = seededMarket(7);
-  for (let number = 0; number < 5; number++) {
+  for (let number = 0; number < 5 || (bids === 0 && number < 500); number++) {
     const { body } = market.request(number);
     const headers = { "content-type": "application/json" };
     const answer = await fetch(`${unit.url}/openrtb2/bid`, { method: "POST", headers, body });

@@ -29,7 +29,7 @@ import { isRoot, unprivilegedUser } from "../../src/data-pump/unprivileged-user.
 import { openFolder, query } from "../support/embedded-database.ts";
 
 // initdb and recovery are flushed to disk: on a busy machine that takes its time.
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const cleanups: (() => Promise<void>)[] = [];
 

@@ -8,7 +8,7 @@ import { query, startTestDatabase } from "../support/embedded-database.ts";
 import { addressOf } from "../support/postgres-address.ts";
 import { itemsTable } from "../support/pump-world.ts";
 
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: 600_000 });
 
 test.each(["P0001", "44000"])("D13: a trigger's exception with %s is ROW_REFUSED", async (code) => {
   const server = await startTestDatabase();

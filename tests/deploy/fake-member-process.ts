@@ -2,7 +2,7 @@
 // POST /MODE: "starting" (at first) and "unready" answer 503, "silent" not at all, "ready" 200 as
 // one of three members, "alone" as the only one;
 // "ends CODE" ends it. GET /asked/COUNT answers when the guard asked so often since the last POST.
-// SIGTERM: ends it at once; after "slow", in two seconds; after "stubborn", not at all.
+// SIGTERM: ends it at once; after "slow", in five seconds; after "stubborn", not at all.
 import { execFile } from "node:child_process";
 import { createServer, type ServerResponse } from "node:http";
 
@@ -34,7 +34,7 @@ process.on("SIGTERM", () => {
   console.log("fake member: asked to stop");
   mode = "unready";
   if (ending === "at once") process.exit(143);
-  if (ending === "slow") execFile("sleep", ["2"], () => process.exit(143));
+  if (ending === "slow") execFile("sleep", ["5"], () => process.exit(143));
 });
 
 createServer((request, response) => {

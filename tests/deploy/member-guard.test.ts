@@ -13,6 +13,7 @@ import { memberGuard, missingForGuard } from "../../src/faults/hazelcast-program
 import { Member } from "../../src/faults/member-process.ts";
 import { Reaper } from "../../src/faults/reaper.ts";
 import { runProgram } from "../../src/faults/run-program.ts";
+import { until } from "../end-to-end/support/until.ts";
 import { isRunning } from "../support/process-tree.ts";
 import { freePort } from "../support/processes.ts";
 
@@ -54,8 +55,14 @@ async function startGuarded(environment: Readonly<Record<string, string>>) {
   const tell = (what: string) => ask("POST", what);
   /** Resolves when the guard has asked so often since the last order. */
   const asked = (count: number) => ask("GET", `asked/${count}`);
+  /** Resolves when the guard has heard that it is ready: only from then on may it kill. */
+  const guarded = () =>
+    until("it is guarded", async () => {
+      const said = await member.output();
+      return said.includes("is ready, and guarded") ? null : said;
+    });
   while (member.isRunning && !(await answers(tell))) await new Promise(setImmediate);
-  return { member, tell, asked };
+  return { member, tell, asked, guarded };
 }
 
 async function answers(tell: (what: string) => Promise<undefined>): Promise<boolean> {
@@ -79,9 +86,9 @@ describe.skipIf(guardMissing !== null)(
     });
 
     test("a member that is not ready for less than the limit is not killed", async () => {
-      const { member, asked, tell } = await startGuarded({ GUARD_NOT_READY_MS: "3000" });
+      const { member, asked, tell, guarded } = await startGuarded({ GUARD_NOT_READY_MS: "3000" });
       await tell("ready");
-      await asked(2);
+      await guarded();
       await tell("unready");
       await asked(2);
       await tell("ready");
@@ -90,9 +97,9 @@ describe.skipIf(guardMissing !== null)(
     });
 
     test.for(["unready", "silent"])("a member that is %s for the limit is killed", async (mode) => {
-      const { member, asked, tell } = await startGuarded({ GUARD_NOT_READY_MS: "1000" });
+      const { member, tell, guarded } = await startGuarded({ GUARD_NOT_READY_MS: "3000" });
       await tell("ready");
-      await asked(2);
+      await guarded();
       await tell(mode);
       expect(await member.ended).toEqual({ code: 3, signal: null });
       expect(isRunning(member.pid)).toBe(false);
@@ -100,27 +107,27 @@ describe.skipIf(guardMissing !== null)(
         /^member-guard: killed member process \d+: not ready, or standing still, for (\d+) ms$/m.exec(
           await member.output(),
         ) ?? [];
-      expect(Number(notReadyMs)).toBeGreaterThanOrEqual(1000);
+      expect(Number(notReadyMs)).toBeGreaterThanOrEqual(3000);
     });
 
     test("the only member is not killed, and is again when there are others", async () => {
-      const { member, asked, tell } = await startGuarded({ GUARD_NOT_READY_MS: "1000" });
+      const { member, asked, tell, guarded } = await startGuarded({ GUARD_NOT_READY_MS: "3000" });
       await tell("alone");
-      await asked(2);
+      await guarded();
       await tell("unready");
       await asked(2 * beyondLimit);
       expect(member.isRunning).toBe(true);
       expect((await member.output()).match(/not ready, but the only member/g)).toHaveLength(1);
       await tell("ready");
-      await asked(2);
+      await asked(beyondLimit); // it has heard that there are others
       await tell("unready");
       expect(await member.ended).toEqual({ code: 3, signal: null });
     });
 
     test("a member that is frozen alone is killed while it is frozen", async () => {
-      const { member, asked, tell } = await startGuarded({ GUARD_NOT_READY_MS: "1000" });
+      const { member, tell, guarded } = await startGuarded({ GUARD_NOT_READY_MS: "3000" });
       await tell("ready");
-      await asked(2);
+      await guarded();
       member.freeze();
       // Nobody wakes it.
       expect(await member.ended).toEqual({ code: 3, signal: null });
@@ -128,11 +135,11 @@ describe.skipIf(guardMissing !== null)(
     });
 
     test("a member that is frozen with its guard is killed when both wake", async () => {
-      const { member, asked, tell } = await startGuarded({ GUARD_NOT_READY_MS: "1500" });
+      const { member, tell, guarded } = await startGuarded({ GUARD_NOT_READY_MS: "3000" });
       await tell("ready");
-      await asked(2);
+      await guarded();
       member.freeze("member and guard");
-      await runProgram("sleep", ["2"]); // what is tested is that time passes
+      await runProgram("sleep", ["4"]); // what is tested is that time passes
       expect(isRunning(member.pid)).toBe(true);
       member.resume();
       expect(await member.ended).toEqual({ code: 3, signal: null });
@@ -143,10 +150,10 @@ describe.skipIf(guardMissing !== null)(
     test.for(["SIGTERM", "SIGINT"] as const)(
       "%s: a member may be unready while it stops",
       async (name) => {
-        const { member, asked, tell } = await startGuarded({ GUARD_NOT_READY_MS: "1500" });
+        const { member, tell, guarded } = await startGuarded({ GUARD_NOT_READY_MS: "3000" });
         await tell("slow");
         await tell("ready");
-        await asked(2);
+        await guarded();
         process.kill(member.guardPid ?? 0, name);
         expect(await member.ended).toEqual({ code: 0, signal: null });
         expect(await member.output()).toMatch(

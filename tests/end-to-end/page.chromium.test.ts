@@ -71,10 +71,10 @@ test.skipIf(chromiumPath === undefined)(
     expectNear(await shown(page, "requests-total"), summary.requests - error, error);
 
     unit.process.signal("SIGUSR2");
-    await untilShown(page, "restarts", (restarts) => restarts === 1);
+    await untilShown(page, "restarts", (restarts) => restarts >= 1);
     await untilShown(page, "spent", (spent) => spent === spentMicros);
     await page.screenshot({ path: join(screenshots, "demo-lane-died.png"), fullPage: true });
     expect(problems).toEqual([]);
   },
-  120_000,
+  600_000,
 );

@@ -8,7 +8,7 @@ import { must } from "../../src/base/assert.ts";
 import { until } from "../end-to-end/support/until.ts";
 import { databaseRun } from "./support/database-case.ts";
 
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: 600_000 });
 
 const run = databaseRun({});
 const lettersMin = 10;

@@ -8,7 +8,7 @@ import type { FailpointName } from "../../src/base/failpoints.ts";
 import type { CutPlace } from "../../src/faults/postgres-proxy.ts";
 import { databaseRun, expectWritten } from "./support/database-case.ts";
 
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: 600_000 });
 
 const run = databaseRun({ textBytes: [4096, 4096, 4096, 4096], gridBytesMax: 2 ** 27 });
 

@@ -6,7 +6,7 @@ import { expect, test, vi } from "vitest";
 import { until } from "../end-to-end/support/until.ts";
 import { databaseRun, expectWritten } from "./support/database-case.ts";
 
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: 600_000 });
 
 const units = [0, 1, 2];
 const run = databaseRun({ units: units.length, partitions: 3 });

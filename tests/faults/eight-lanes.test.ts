@@ -20,16 +20,18 @@ async function shares(units: readonly RunningUnit[]): Promise<number[]> {
   return (await Promise.all(all)).map((share) => share ?? 0).sort((a, b) => a - b);
 }
 
-/** Two lanes of each unit: every lane has the same, or one more. */
-async function untilEven(units: readonly RunningUnit[]): Promise<void> {
+/** Two lanes of each unit: every lane has the same, or one more. The shares of units then. */
+async function untilEven(units: readonly RunningUnit[]): Promise<readonly number[]> {
   const least = 2 * Math.floor(partitions / (2 * units.length));
   const most = 2 * Math.ceil(partitions / (2 * units.length));
+  let seen: readonly number[] = [];
   await until("the partitions are shared evenly", async () => {
-    const seen = await shares(units);
+    seen = await shares(units);
     const all = seen.reduce((sum, share) => sum + share, 0);
     const isEven = seen.every((share) => share >= least && share <= most);
     return all === partitions && isEven ? null : seen.join(", ");
   });
+  return seen;
 }
 
 test(
@@ -48,14 +50,12 @@ test(
     const units = await Promise.all(
       names.map((name) => RunningUnit.start({ ...options, name }, { folder, reaper })),
     );
-    await untilEven(units);
-    expect(await shares(units)).toEqual([8, 8, 8, 8]);
+    expect(await untilEven(units)).toEqual([8, 8, 8, 8]);
 
     await must(units.pop(), "four units").kill();
     await untilEven(units);
 
     await must(units.pop(), "three units").stop();
-    await untilEven(units);
-    expect(await shares(units)).toEqual([16, 16]);
+    expect(await untilEven(units)).toEqual([16, 16]);
   },
 );

@@ -16,7 +16,10 @@ export async function forgottenWins(url: string, data: string, books: Books): Pr
   const tokens = new NoticeTokens(key);
   const unbilled = [...books.won.keys()].filter((id) => !books.billed.has(id));
   const answers = unbilled.slice(-askedMax).map(async (id) => {
-    const answer = await fetch(`${url}/openrtb2/notice/win?t=${tokens.sign(id)}`);
+    const ask = () => fetch(`${url}/openrtb2/notice/win?t=${tokens.sign(id)}`);
+    let answer = await ask();
+    // "Not done, or not known: repeat it", as an exchange would.
+    for (let repeats = 0; answer.status === 503 && repeats < 100; repeats++) answer = await ask();
     const effect = answer.headers.get("x-orrery-notice");
     return effect === "duplicate" ? [] : [`${id}: ${String(answer.status)} ${String(effect)}`];
   });

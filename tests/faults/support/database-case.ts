@@ -10,7 +10,7 @@ import { must } from "../../../src/base/assert.ts";
 import { failed, ok, type FailureCode, type Outcome } from "../../../src/base/failure.ts";
 import { partitionOf } from "../../../src/base/murmur3.ts";
 
-const startMsMax = 120_000;
+const startMsMax = 600_000;
 
 /** Starts a run before the tests of the file that calls; what is returned gives it. */
 export function databaseRun(options: Partial<DatabaseRunOptions>): () => DatabaseRun {
@@ -63,7 +63,7 @@ export async function send(
   if (name === "enter") ledger.note({ id, partition, outcome: null });
   const answer = await fetch(`${run.unit(0).url}/commands/${name}`, {
     method: "POST",
-    headers: { "content-type": "application/json", ...headers },
+    headers: { "content-type": "application/json", "x-deadline-ms": "60000", ...headers },
     body: JSON.stringify({ route: String(route), ...(name === "enter" && { id }) }),
   });
   const outcome = outcomeOf(answer.status, await answer.json());

@@ -13,7 +13,7 @@ const chains = 2;
 const pressedAnswers = 3;
 /** Every second command may wait so long, the others as long as commands do by default. */
 const patientMs = 30_000;
-const waitMsMax = 90_000;
+const waitMsMax = 300_000;
 
 export class FaultLoad {
   readonly #lanes: FaultLanes;
