@@ -17,7 +17,7 @@ import { rebuildRows } from "../../src/processing-units/rows-rebuild.ts";
 import { until } from "../end-to-end/support/until.ts";
 import { databaseRun, send } from "./support/database-case.ts";
 
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: 600_000 });
 
 const textBytes = 65_536;
 const run = databaseRun({ textBytes: [textBytes] });

@@ -139,8 +139,9 @@ test("D6: statements that hang are cancelled by their timeout, and done again", 
     "CREATE EVENT TRIGGER hasty ON login EXECUTE FUNCTION hasty()",
   );
   await reconnect();
+  const patiently = "SET statement_timeout = 0";
   const hanging = judge.run(
-    "SET statement_timeout = 0",
+    patiently,
     "BEGIN",
     "LOCK TABLE numbers IN EXCLUSIVE MODE",
     `DO $$ BEGIN
@@ -154,9 +155,9 @@ test("D6: statements that hang are cancelled by their timeout, and done again", 
     const count = serverLog().split("canceling statement due to statement timeout").length - 1;
     return Promise.resolve(count >= 2 ? null : String(count));
   });
-  await judge.run("CREATE TABLE enough ()");
+  await judge.run(patiently, "CREATE TABLE enough ()");
   await hanging;
-  await judge.run("DROP TABLE enough", "DROP EVENT TRIGGER hasty");
+  await judge.run(patiently, "DROP TABLE enough", "DROP EVENT TRIGGER hasty");
   await reconnect();
   await expectWritten(run());
 });
