@@ -6,7 +6,8 @@
 //   D1. Progress, rows and dead letters change in one transaction; where a step does not fit,
 //       nothing changes: the step comes first, and fails the transaction inside PostgreSQL.
 //   D4. From the moment that COMMIT was sent, only its answer makes an outcome definite.
-//   D8. A connection is used only after the database was found to be ours and to fit.
+//   D8. A connection is used only after the database was found to be ours and to fit, and rows are
+//       written only while their tables are as they were then.
 //   D33. Tables and dead letters together are the fold of records 1 to seq: the step names the
 //        version of the letters that was reckoned with.
 // A transaction is sent in one go, and the next one behind it: each costs one round trip, and two
@@ -38,9 +39,10 @@ import {
 } from "./database.ts";
 import { letterStatements } from "./dead-letters.ts";
 import { misfitState } from "./migrations.ts";
-import { prepareSchema } from "./schema.ts";
-import { sendTransaction } from "./sql-transaction.ts";
+import { checkSchema, prepareSchema } from "./schema.ts";
+import { sendTransaction, type TransactionEnd } from "./sql-transaction.ts";
 import { arrayLiteral, insideOnly, statementsFor, type Statement } from "./statements.ts";
+import { lockText, namesOf, shapeOf, unchanged } from "./table-shape.ts";
 import type { Table } from "./table.ts";
 
 // Rows are locked in one order, so that two owners never wait for one another in a circle.
@@ -78,7 +80,9 @@ const stepRows = `
     WHERE p.partition = s.partition AND p.generation = $9::bigint
       AND p.epoch = s.epoch AND p.letters = s.letters AND p.seq = s.before
     RETURNING p.partition)
-  SELECT orrery.require(count(*) = $10::integer) AND ${insideOnly("$1")} AS fits FROM stepped`;
+  SELECT orrery.require(count(*) = $10::integer) AND ${insideOnly("$1")} AS fits,
+         ${unchanged("$11", "$12")} AS unchanged
+  FROM stepped`;
 
 function numbers(values: readonly number[]): string {
   return arrayLiteral(values.map(String));
@@ -119,6 +123,7 @@ function stepStatements(
   steps: readonly ProgressStep[],
   generation: number,
   mark: number,
+  tables: { readonly known: readonly Table[]; readonly shape: string },
 ): Statement[] {
   const partitions = numbers(steps.map((step) => step.partition));
   const parameters = [
@@ -132,6 +137,8 @@ function stepStatements(
     arrayLiteral(steps.map((step) => String(step.complete))),
     String(generation),
     String(steps.length),
+    namesOf(tables.known),
+    tables.shape,
   ];
   return [
     { text: lockRows, parameters: [partitions] },
@@ -145,6 +152,8 @@ export class PostgresDatabase implements Database {
   readonly #tables: readonly Table[];
   readonly #timers: Timers;
   #connection: PostgresConnection | null = null;
+  /** Of the tables, when they were found to fit. */
+  #shape = "";
   #closed = false;
   #marks = 0;
   /** Resolves when the transaction given last is on its way, or cannot be sent. */
@@ -212,18 +221,24 @@ export class PostgresDatabase implements Database {
       const rows = await statementsFor(transaction.rows, String(mark), this.#timers);
       await before;
       if (!rows.ok) return rows;
+      const connected = await this.#connect();
+      if (!connected.ok) return connected;
+      const lock = rows.value.length > 0 ? lockText(this.#tables) : "";
       const statements = [
-        ...stepStatements(steps, generation, mark),
+        ...stepStatements(steps, generation, mark, { known: this.#tables, shape: this.#shape }),
         ...rows.value,
         ...letterStatements(letters, String(mark)),
       ];
       if (end === "ROLLBACK") {
         statements.push({ text: "SET CONSTRAINTS ALL IMMEDIATE", parameters: [] });
       }
-      const connected = await this.#connect();
-      if (!connected.ok) return connected;
       failpoint("pump.write");
-      return await this.#send(connected.value, mark, statements, end, onSent);
+      const sending = () => {
+        const sent = sendTransaction(connected.value, mark, statements, end, lock);
+        onSent(undefined);
+        return sent;
+      };
+      return await this.#send(connected.value, end, sending);
     } finally {
       onSent(undefined);
     }
@@ -231,15 +246,11 @@ export class PostgresDatabase implements Database {
 
   async #send(
     connection: PostgresConnection,
-    mark: number,
-    statements: readonly Statement[],
     end: "COMMIT" | "ROLLBACK",
-    onSent: (value: undefined) => void,
+    send: () => Promise<TransactionEnd>,
   ): Promise<Outcome<WriteResult>> {
     try {
-      const sending = sendTransaction(connection, mark, statements, end);
-      onSent(undefined);
-      const ended = await connection.within(limits.databaseTransactionMs, sending);
+      const ended = await connection.within(limits.databaseTransactionMs, send());
       switch (ended.kind) {
         case "done":
           failpoint("pump.written");
@@ -285,11 +296,18 @@ export class PostgresDatabase implements Database {
     const connection = opened.value;
     this.#connection = connection;
     const prepared = await connection
-      .within(limits.databaseTransactionMs, prepareSchema(connection, this.#identity, this.#tables))
+      .within(limits.databaseTransactionMs, this.#prepare(connection))
       .catch((error: unknown) => workFailure(error, this.#address));
     if (prepared.ok) return ok(connection);
     await this.#drop(connection);
     return prepared;
+  }
+
+  async #prepare(connection: PostgresConnection): Promise<Outcome<null>> {
+    const prepared = await prepareSchema(connection, this.#identity, this.#tables);
+    if (!prepared.ok) return prepared;
+    this.#shape = await shapeOf(connection, this.#tables);
+    return checkSchema(connection, this.#tables); // as they are by now
   }
 
   /** Ends a connection; another one may have taken its place already. */

@@ -27,14 +27,19 @@ export type TransactionEnd =
   | { readonly kind: "refused"; readonly error: unknown }
   | { readonly kind: "unknown"; readonly error: unknown };
 
-/** Sends a transaction, before it returns; `mark` names it, once for its connection: a number. */
+/**
+ * Sends a transaction, before it returns; `mark` names it, once for its connection: a number.
+ * `lock` is a statement of its beginning, or "".
+ */
 export async function sendTransaction(
   connection: PostgresConnection,
   mark: number,
   statements: readonly Statement[],
   end: "COMMIT" | "ROLLBACK",
+  lock = "",
 ): Promise<TransactionEnd> {
-  const begun = connection.command(`BEGIN; SET LOCAL orrery.transaction = '${String(mark)}'`);
+  const begin = `BEGIN; SET LOCAL orrery.transaction = '${String(mark)}'; ${lock}`;
+  const begun = connection.command(begin);
   const sent = statements.map(({ text, parameters }) => connection.rows(text, parameters));
   const ended = connection.command(end);
   const [[beginning], answers, [ending]] = await Promise.all([
