@@ -1,8 +1,7 @@
-// Database run: units of the written application on one LMDB folder, each with a proxy of its own
+// Database run: units of the written application on one grid, each with a proxy of its own
 // to one PostgreSQL, under load over HTTP by a client that keeps a ledger.
 // Owns: putting it together, taking it apart, restarting a unit, the verdict over the database.
 // Does not own: the faults, which are those of a test (tests/faults) or a soak (soak-database.ts).
-import { join } from "node:path";
 import { must } from "../src/base/assert.ts";
 import { systemClock } from "../src/base/clock.ts";
 import type { ArmedFailpoint } from "../src/base/failpoints.ts";
@@ -39,8 +38,8 @@ export interface DatabaseRunOptions {
   /** Between the commands of one chain. */
   readonly pauseMs: number;
   readonly gridBytesMax: number;
-  /** The grid survives power loss; else only kill -9, and costs a disk less. */
-  readonly isSynced: boolean;
+  /** Of the grid: lmdb:… or hazelcast://… */
+  readonly store: string;
 }
 
 export class DatabaseRun {
@@ -97,11 +96,11 @@ export class DatabaseRun {
 
   /** Starts a unit, or starts it again, and sends it its clients. */
   async startUnit(number: number, failpoint?: ArmedFailpoint): Promise<void> {
-    const { folder, lanes, partitions, textBytes, gridBytesMax, isSynced } = this.options;
+    const { folder, store, lanes, partitions, textBytes, gridBytesMax } = this.options;
     this.#units[number] = await RunningUnit.start(
       {
         name: `unit-${String(number)}`,
-        store: `lmdb:${join(folder, "grid")}${isSynced ? "" : "?sync=off"}`,
+        store,
         database: this.proxy(number).urlOf(this.server.url),
         application,
         options: { textBytes } satisfies WrittenOptions,

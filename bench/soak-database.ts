@@ -24,7 +24,6 @@ const run = {
   chains: 1,
   pauseMs: 40,
   gridBytesMax: 2 ** 28,
-  isSynced: true,
 };
 /** The verdict over everything, beside that at the end: after so many faults. */
 const faultsPerVerdict = 15;
@@ -158,7 +157,11 @@ async function main(options: Options): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "orrery-soak-"));
   chmodSync(folder, 0o755); // PostgreSQL runs as another user
   const startedAt = new Date().toISOString();
-  const started = await DatabaseRun.start({ ...run, folder });
+  const started = await DatabaseRun.start({
+    ...run,
+    folder,
+    store: `lmdb:${join(folder, "grid")}`,
+  });
   const soak = new Soak(started, options);
   process.once("SIGINT", () => {
     say("ending");

@@ -11,6 +11,8 @@ export type FailpointName =
   | "store.stored"
   /** It is durable; nobody was told. */
   | "log.durable"
+  /** In a hand-over: the release is durable, or it never served; no other lane was told. */
+  | "partition.released"
   /** A claim is durable and everything is loaded; the database does not know the owner yet. */
   | "log.claimed"
   /** The owner's epoch stands in the database; nothing was written under it. */

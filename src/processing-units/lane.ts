@@ -7,6 +7,7 @@
 //   E1. Every command is answered exactly once, at its deadline at the latest.
 //   E2. At a limit the answer is OVERLOADED, at once; nothing is dropped in silence.
 import { assert } from "../base/assert.ts";
+import { failpoint } from "../base/failpoints.ts";
 import { failed, failure, type Failure, type Outcome } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import { partitionOf } from "../base/murmur3.ts";
@@ -440,6 +441,7 @@ export class Lane {
   }
 
   #released(partition: Partition): void {
+    failpoint("partition.released");
     const { number, epoch, journaled } = partition;
     const to = this.#leave.released(number);
     this.#partitions.delete(number);

@@ -6,7 +6,7 @@
 import { test, vi } from "vitest";
 import type { FailpointName } from "../../src/base/failpoints.ts";
 import type { CutPlace } from "../../src/faults/postgres-proxy.ts";
-import { databaseRun, expectWritten } from "./support/database-case.ts";
+import { databaseRun, dieAtRelease, expectWritten } from "./support/database-case.ts";
 
 vi.setConfig({ testTimeout: 600_000 });
 
@@ -28,6 +28,11 @@ test.for(points)("D1: kill -9 at %s (time %i): %s", async ([name, time]) => {
   await run().unit(1).kill();
   await run().startUnit(1, { name, does: "kill", time });
   await run().unit(1).ended;
+  await expectWritten(run());
+});
+
+test("D1: kill -9 in a planned hand-over, released, and nobody told", async () => {
+  await dieAtRelease(run());
   await expectWritten(run());
 });
 

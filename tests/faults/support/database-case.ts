@@ -6,14 +6,22 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFailed } from "vitest";
 import { DatabaseRun, type DatabaseRunOptions } from "../../../bench/database-run.ts";
+import { metricsOf } from "../../../bench/unit-counts.ts";
 import { must } from "../../../src/base/assert.ts";
 import { failed, ok, type FailureCode, type Outcome } from "../../../src/base/failure.ts";
 import { partitionOf } from "../../../src/base/murmur3.ts";
+import { until } from "../../end-to-end/support/until.ts";
 
 const startMsMax = 600_000;
 
-/** Starts a run before the tests of the file that calls; what is returned gives it. */
-export function databaseRun(options: Partial<DatabaseRunOptions>): () => DatabaseRun {
+/**
+ * Starts a run before the tests of the file that calls; what is returned gives it. On LMDB without
+ * sync, which survives kill -9 and costs a disk less, or on the store that is there by then.
+ */
+export function databaseRun(
+  options: Partial<DatabaseRunOptions>,
+  store?: () => string,
+): () => DatabaseRun {
   let run: DatabaseRun | null = null;
   let folder = "";
   beforeAll(async () => {
@@ -28,7 +36,7 @@ export function databaseRun(options: Partial<DatabaseRunOptions>): () => Databas
       chains: 1,
       pauseMs: 1,
       gridBytesMax: 2 ** 30,
-      isSynced: false,
+      store: store?.() ?? `lmdb:${join(folder, "grid")}?sync=off`,
       ...options,
     });
   }, startMsMax);
@@ -47,6 +55,25 @@ export function databaseRun(options: Partial<DatabaseRunOptions>): () => Databas
 export async function expectWritten(run: DatabaseRun): Promise<void> {
   await run.caughtUp();
   expect(await run.problems()).toEqual([]);
+}
+
+/** Resolves when a unit serves so many partitions or more, as it says itself. */
+export async function owns(run: DatabaseRun, unit: number, partitions: number): Promise<void> {
+  await until(`unit ${String(unit)} owns ${String(partitions)} or more`, async () => {
+    const metrics = await metricsOf(run.unit(unit).url);
+    const serving = metrics.get("orrery_partitions_serving") ?? 0;
+    return serving >= partitions ? null : String(serving);
+  });
+}
+
+/** Unit 1 leaves, and dies of kill -9 when it has released a partition and told nobody. */
+export async function dieAtRelease(run: DatabaseRun): Promise<void> {
+  await run.unit(1).kill();
+  await run.startUnit(1, { name: "partition.released", does: "kill", time: 1 });
+  await owns(run, 1, 1);
+  await run.unit(1).stop();
+  expect(await run.unit(1).ended).toEqual([null, "SIGKILL"]);
+  await run.load.serves([0]);
 }
 
 /** A command of its own, sent to unit 0 when the load is over. */
