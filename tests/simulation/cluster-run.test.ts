@@ -116,7 +116,7 @@ test("W1: a simulated lane is the engine's own: nothing but adapters differ", ()
     // Which grid it is, and which generation of it.
     /^src\/grid\/(?:generation-cleanup|generation-pointer|grid-directory|patient-store|rebuild-fill)\.ts$/,
     /^src\/data-pump\/(?:connection|dead-letters|migrations|postgres-database|row-values)\.ts$/,
-    /^src\/data-pump\/(?:schema|sql-transaction|statements|table-fit)\.ts$/,
+    /^src\/data-pump\/(?:schema|sql-transaction|statements|table-fit|table-shape)\.ts$/,
     /^src\/messaging-grid\/(?:port-link|ws-client|ws-link|ws-server|hello)\.ts$/,
     /^src\/processing-units\/(?:edge|lane-database|lane-log|lane-measures|lane-monitor)\.ts$/,
     /^src\/processing-units\/lane-worker\.ts$/,
