@@ -21,6 +21,7 @@ interface Stall {
 /** Only transactions of the pump count: their step moves progress on. */
 const step = /UPDATE orrery\.progress[\s\S]*\bseq\b/;
 const rows = /^\s*(?:INSERT|DELETE|WITH|COPY)/i;
+const begin = /^\s*BEGIN; SET LOCAL orrery\.transaction/i;
 const commit = /^\s*COMMIT/i;
 const endOfTransaction = /^\s*(?:COMMIT|ROLLBACK)/i;
 
@@ -30,7 +31,8 @@ export class PostgresProxy {
   readonly #connections = new Set<Connection>();
   #stall: Stall | null = null;
   #isHolding = false;
-  #held: (() => void)[] = [];
+  /** To be called when a transaction of a pump is held. */
+  #wanted: (() => void)[] = [];
 
   private constructor(server: Server, serverPort: number) {
     this.#server = server;
@@ -72,20 +74,19 @@ export class PostgresProxy {
   }
 
   /**
-   * From now on nothing that a client sends passes; resolves when the next transaction of a pump
-   * is held here.
+   * From the beginning of the next transaction of a pump on, nothing that a client sends passes;
+   * resolves when it is held here. A claim before it passes: no transaction comes without.
    */
   hold(): Promise<void> {
-    this.#isHolding = true;
     return new Promise((resolve) => {
-      this.#held.push(resolve);
+      this.#wanted.push(resolve);
     });
   }
 
   /** What was held passes, and everything else again. */
   release(): void {
     this.#isHolding = false;
-    this.#held = [];
+    this.#wanted = [];
     for (const connection of this.#connections) connection.flush();
   }
 
@@ -100,9 +101,17 @@ export class PostgresProxy {
     return this.#isHolding;
   }
 
+  /** The next transaction of a pump is to be held. */
+  get isWaiting(): boolean {
+    return this.#wanted.length > 0;
+  }
+
   /** A connection is about to pass a statement of a client, in a transaction of a pump or not. */
   asked(connection: Connection, statement: string, isPumps: boolean): void {
-    if (this.#isHolding && isPumps) for (const resolve of this.#held.splice(0)) resolve();
+    if (isPumps && this.isWaiting) {
+      this.#isHolding = true;
+      for (const resolve of this.#wanted.splice(0)) resolve();
+    }
     if (!isPumps || step.test(statement)) return;
     const place = rows.test(statement) ? "mid-transaction" : "before commit";
     if (place === "mid-transaction" || commit.test(statement)) this.#reached(connection, place);
@@ -126,6 +135,15 @@ export class PostgresProxy {
   }
 }
 
+/**
+ * Whether a transaction that has come so far without a step is not to be held. A client waits for
+ * what the server says of a statement that it prepares: a pump's claim, which comes first on each
+ * connection, prepares all that is before the step.
+ */
+function isNoPumps(type: string, statement: string | null): boolean {
+  return type === "P" || (statement !== null && endOfTransaction.test(statement));
+}
+
 /** A client's connection, and the one to the server that it stands for. */
 class Connection {
   /** Nothing passes any more. */
@@ -138,6 +156,8 @@ class Connection {
   readonly #statements = new StatementReader();
   /** The client is in a transaction of a pump. */
   #isPumps = false;
+  /** A transaction has begun that is to be held from its beginning if it is a pump's. */
+  #isDoubtful = false;
   /** For each end of a transaction that was asked for and not answered: whether of a pump. */
   #ending: boolean[] = [];
   #held: Buffer[] = [];
@@ -157,6 +177,7 @@ class Connection {
 
   /** Sends what was held. */
   flush(): void {
+    this.#isDoubtful = false;
     for (const bytes of this.#held.splice(0)) this.#server.write(bytes);
   }
 
@@ -174,14 +195,19 @@ class Connection {
       const statement = this.#statements.read(message);
       if (statement !== null) this.#asked(statement);
       if (this.isStalled) break;
-      if (this.#proxy.isHolding) this.#held.push(message.bytes);
+      if (this.#proxy.isHolding || this.#isDoubtful) this.#held.push(message.bytes);
       else this.#server.write(message.bytes);
+      if (this.#isDoubtful && isNoPumps(message.type, statement)) this.flush();
     }
     this.#server.uncork();
   }
 
   #asked(statement: string): void {
-    this.#isPumps ||= step.test(statement);
+    this.#isDoubtful ||= this.#proxy.isWaiting && begin.test(statement);
+    if (step.test(statement)) {
+      this.#isPumps = true;
+      this.#isDoubtful = false;
+    }
     this.#proxy.asked(this, statement, this.#isPumps);
     if (!endOfTransaction.test(statement)) return;
     this.#ending.push(this.#isPumps);

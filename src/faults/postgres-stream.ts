@@ -49,17 +49,17 @@ function strings(bytes: Buffer, offset: number, count: number): string[] {
   return found;
 }
 
-/** Which statement each of a client's messages begins to execute. */
+/** Which statement each of a client's messages prepares or begins to execute. */
 export class StatementReader {
   readonly #prepared = new Map<string, string>();
 
-  /** The statement's text where this message asks for its execution; else null. */
+  /** The statement's text where this message asks for either; else null. */
   read({ type, bytes }: StreamMessage): string | null {
     if (type === "Q") return strings(bytes, 5, 1)[0] ?? "";
     if (type === "P") {
       const [name = "", text = ""] = strings(bytes, 5, 2);
       this.#prepared.set(name, text);
-      return null;
+      return text;
     }
     if (type !== "B") return null;
     const [, name = ""] = strings(bytes, 5, 2);
