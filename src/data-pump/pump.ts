@@ -29,7 +29,7 @@ import { PumpRest } from "./pump-rest.ts";
 import { PumpCounters, type PumpStatus } from "./pump-status.ts";
 import { PumpedPartition, type PumpSource } from "./pumped-partition.ts";
 import { PumpedPartitions } from "./pumped-partitions.ts";
-import { judgeChanges, RefusalSearch } from "./refusal-search.ts";
+import { RefusalSearch, Trial } from "./refusal-search.ts";
 
 export type { PumpListener, PumpOptions } from "./pump-options.ts";
 export type { PumpSource } from "./pumped-partition.ts";
@@ -274,7 +274,7 @@ export class Pump {
     for (const letter of letters) this.#options.listener.deadLettered(letter);
   }
 
-  /** Changes of records that are refused by themselves are tried one by one. */
+  /** Changes of records that are refused by themselves are tried: one rehearsal for each record. */
   async #search(): Promise<Failure | null> {
     const { database, identity, spaces: tables } = this.#options;
     const { generation } = identity;
@@ -283,11 +283,15 @@ export class Pump {
       const { search, parked, written: before } = partition;
       if (!partition.isSuspect || held === null || search === null) continue;
       const { position: seq, checksum: chain, changes } = held;
-      const part = { partition, before, seq, chain, complete: false };
-      const suspect = { step: stepOf(part), generation, changes, parked, tables };
-      const verdict = await judgeChanges(database, suspect);
+      const step = stepOf({ partition, before, seq, chain, complete: false });
+      if (search.trial?.isOf(step) !== true) {
+        search.trial = new Trial(database, { step, generation, changes, parked, tables });
+      }
+      const verdict = await search.trial.next();
       if (!verdict.ok || verdict.value === "misfit") this.#counters.retries++;
       if (!verdict.ok) return verdict.failure;
+      if (verdict.value === null) continue;
+      search.trial = null;
       if (verdict.value !== "misfit") search.verdict = verdict.value;
       else if (partition.phase === "pump") partition.phase = "check";
     }
@@ -364,7 +368,7 @@ export class Pump {
 
   /** A transaction has a price: a small one waits for company, unless somebody waits for it. */
   async #gather(): Promise<void> {
-    const isBehind = this.#partitions.isAnyStarved;
+    const isBehind = this.#partitions.isAnyStarved || this.#partitions.isAnySuspect;
     if (isBehind || this.#drains.isAny || this.#partitions.isLargeReady(this.#size)) {
       // A turn may end without any I/O: the lane's event loop has its turn in any case.
       await this.#rest.tick();

@@ -92,11 +92,15 @@ export class PumpedPartitions {
     });
   }
 
+  /** True where a record's changes are to be tried. */
+  get isAnySuspect(): boolean {
+    return this.all.some(({ isSuspect }) => isSuspect);
+  }
+
   /** True where a row is to be claimed or read, or a record's changes are to be tried. */
   get needsRows(): boolean {
-    return this.all.some(({ phase, isSuspect }) => {
-      return phase === "claim" || phase === "check" || isSuspect;
-    });
+    const isWanted = this.all.some(({ phase }) => phase === "claim" || phase === "check");
+    return isWanted || this.isAnySuspect;
   }
 
   /** Why one of them is written no further for now; null: none is held up. */

@@ -26,6 +26,8 @@ export class RefusalSearch {
   /** The next record is refused by itself: its changes are to be looked at. */
   isOne = false;
   verdict: Verdict | null = null;
+  /** Of the next record, while there is no verdict. */
+  trial: Trial | null = null;
   #isProven = false;
 
   /**
@@ -69,58 +71,66 @@ export interface Suspect {
 }
 
 /**
- * Rehearses the record's changes, by halves where some of them are refused. "misfit" where the row
- * is no longer as it was; a failure where the database is away.
+ * Finds out which of the record's changes are refused: by halves, where some of them are. It may
+ * take two rehearsals a change, and others have their turn between any two of them.
  */
-export async function judgeChanges(
-  database: Database,
-  suspect: Suspect,
-): Promise<Outcome<Verdict | "misfit">> {
-  const trial = new Trial(database, suspect);
-  const all = suspect.changes.map((change, index) => ({ change, index }));
-  const result = await trial.admit(all);
-  if (!result.ok) return result;
-  if (result.value === "misfit") return ok("misfit");
-  return ok({ position: suspect.step.seq, reasons: trial.reasons });
-}
-
-class Trial {
-  readonly reasons = new Map<number, string>();
+export class Trial {
   readonly #database: Database;
   readonly #suspect: Suspect;
   readonly #admitted: Candidate[] = [];
+  readonly #reasons = new Map<number, string>();
+  /** Not judged yet; the last group is the next one. */
+  readonly #open: (readonly Candidate[])[];
 
   constructor(database: Database, suspect: Suspect) {
     this.#database = database;
     this.#suspect = suspect;
+    this.#open = [suspect.changes.map((change, index) => ({ change, index }))];
   }
 
-  /** Admits those of the candidates that are accepted together with all admitted before. */
-  async admit(candidates: readonly Candidate[]): Promise<Outcome<WriteResult>> {
-    const open = candidates.filter(({ change }) => !this.#isParked(change));
-    if (open.length === 0) return ok("written");
-    const outcome = await this.#rehearse([...this.#admitted, ...open]);
-    if (outcome.ok) {
-      this.#admitted.push(...open);
-      return outcome;
+  /** True where that is the step that it tries, on the row as it was then. */
+  isOf({ seq, epoch, letters }: ProgressStep): boolean {
+    const { step } = this.#suspect;
+    return step.seq === seq && step.epoch === epoch && step.letters === letters;
+  }
+
+  /**
+   * One rehearsal: do the next candidates fit with all that were admitted before? The verdict at
+   * the end, null before it; "misfit" where the row is no longer as it was; a failure where the
+   * database is away: then the same rehearsal is the next one.
+   */
+  async next(): Promise<Outcome<Verdict | "misfit" | null>> {
+    const group = this.#open.pop() ?? [];
+    const open = group.filter(({ change }) => !this.#isParked(change));
+    if (open.length > 0) {
+      const outcome = await this.#rehearse([...this.#admitted, ...open]);
+      if (outcome.ok && outcome.value === "misfit") return ok("misfit");
+      if (outcome.ok) this.#admitted.push(...open);
+      else if (outcome.failure.code === "ROW_REFUSED") this.#refused(open, outcome.failure.message);
+      else {
+        this.#open.push(group);
+        return outcome;
+      }
     }
-    if (outcome.failure.code !== "ROW_REFUSED") return outcome;
+    if (this.#open.length > 0) return ok(null);
+    return ok({ position: this.#suspect.step.seq, reasons: this.#reasons });
+  }
+
+  #refused(open: readonly Candidate[], message: string): void {
     const [only] = open;
     if (open.length === 1 && only !== undefined) {
-      this.reasons.set(only.index, outcome.failure.message);
-      return ok("written");
+      this.#reasons.set(only.index, message);
+      return;
     }
     const half = Math.ceil(open.length / 2);
-    const first = await this.admit(open.slice(0, half));
-    if (!first.ok || first.value === "misfit") return first;
-    return this.admit(open.slice(half));
+    this.#open.push(open.slice(half), open.slice(0, half));
   }
 
   /** Stays in the grid, or follows a letter of its key. */
   #isParked({ space, key }: Change): boolean {
     const { tables, parked, changes } = this.#suspect;
     if (!tables.has(space) || parked.has(space, key)) return true;
-    return [...this.reasons.keys()].some((index) => {
+    return [...this.#reasons.keys()].some((index) => {
       return changes[index]?.space === space && changes[index].key === key;
     });
   }

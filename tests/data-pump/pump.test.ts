@@ -362,6 +362,39 @@ test("D13: with all the letters that it may have a partition stops, and goes on 
   expect(lane.pump.problem).toBeNull();
 });
 
+test("D13: a table that refuses every row holds up nobody who has rows for another one", async () => {
+  const world = new PumpWorld(4);
+  world.server.refuses = (table) => table === "events";
+  const lane = world.lane({ delayMs: () => 1 });
+  const refused = 40; // records, of 20 changes each
+  const logs = world.logs.map((log) => ({ log, epoch: log.claim() }));
+  for (const { log, epoch } of logs) lane.pump.attach(log.source(epoch));
+  for (const { log, epoch } of logs.slice(1)) {
+    for (let count = 0; count < refused; count++) {
+      const changes = Array.from({ length: 20 }, (_, n) => {
+        return { space: "events", key: `p${log.partition}.${count}.${n}`, value: { count } };
+      });
+      world.put(lane, log, epoch, changes);
+    }
+  }
+  // Counted, not timed: how often the database is asked until the next record of partition 0 is
+  // written, while all records of the others are looked into.
+  const [{ log, epoch }] = logs as [(typeof logs)[0]];
+  const asked: number[] = [];
+  const letters = () => [1, 2, 3].flatMap((partition) => world.server.letters(partition)).length;
+  while (letters() < 3 * refused * 20) {
+    const before = lane.database.calls.length;
+    world.put(lane, log, epoch, [item("fine", asked.length)]);
+    while (world.server.row(0)?.seq !== log.tail) await world.pass(1);
+    asked.push(lane.database.calls.length - before);
+  }
+  expect(asked.length).toBeGreaterThan(refused);
+  const [first = 0, ...others] = asked;
+  expect(first).toBeLessThan(15); // the claim, and all that is first refused together
+  expect(Math.max(...others)).toBeLessThan(12); // not the 40 rehearsals of a record in a row
+  expect(world.differences()).toEqual([]);
+});
+
 test("an append-only table gets a row for each change, in order, none twice", async () => {
   const { world, lane, log, epoch } = owned((write) => (write % 3 === 0 ? "applied" : "none"));
   for (let count = 0; count < 30; count++) {

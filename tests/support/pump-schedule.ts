@@ -20,6 +20,8 @@ interface Owner {
   tail: number | null;
 }
 
+const keys = 4;
+
 export class PumpSchedule {
   readonly world = new PumpWorld(partitions);
   readonly problems: string[] = [];
@@ -125,8 +127,8 @@ export class PumpSchedule {
     });
   }
 
-  #change(log: MemoryLog, part: number): Change {
-    const key = `p${String(log.partition)}.${String(this.#random.below(4))}`;
+  #change(log: MemoryLog, part: number, number: number): Change {
+    const key = `p${String(log.partition)}.${String(number)}`;
     const count = log.tail + part / 2;
     if (this.#random.chance(0.2)) return { space: "events", key, value: { count } };
     return item(key, this.#random.chance(0.2) ? null : count);
@@ -140,7 +142,13 @@ export class PumpSchedule {
     for (let record = 0; record < records; record++) {
       const bytes = this.#random.chance(0.1) ? limits.pumpMemoryBytesMax / 30 : 100;
       const length = 1 + this.#random.below(2);
-      const changes = Array.from({ length }, (_, part) => this.#change(log, part));
+      let number = this.#random.below(keys);
+      const changes = Array.from({ length }, (_, part) => {
+        const change = this.#change(log, part, number);
+        // Often the same key again: what follows a letter must be one.
+        if (this.#random.chance(0.5)) number = this.#random.below(keys);
+        return change;
+      });
       world.put(owner.lane, log, owner.epoch, changes, bytes);
     }
   }
@@ -167,16 +175,16 @@ export class PumpSchedule {
   async #step(): Promise<void> {
     const log = this.#random.pick(this.world.logs);
     const dice = this.#random.below(100);
-    if (dice < 66) this.#put(log);
-    else if (dice < 72) this.takeOver(log);
-    else if (dice < 73) this.#rewind(log);
-    else if (dice < 75) this.#trim(log);
-    else if (dice < 78) this.#restores.push(this.world.server.backup());
-    else if (dice < 80) this.#restore();
-    else if (dice < 82) this.#isAway = !this.#isAway;
-    else if (dice < 84) log.readFailures.push(failure("STORE_TIMEOUT", "no answer"));
-    else if (dice < 86) this.#constrain();
-    else if (dice < 91) this.#retry(log);
+    if (dice < 56) this.#put(log);
+    else if (dice < 62) this.takeOver(log);
+    else if (dice < 63) this.#rewind(log);
+    else if (dice < 65) this.#trim(log);
+    else if (dice < 68) this.#restores.push(this.world.server.backup());
+    else if (dice < 70) this.#restore();
+    else if (dice < 72) this.#isAway = !this.#isAway;
+    else if (dice < 74) log.readFailures.push(failure("STORE_TIMEOUT", "no answer"));
+    else if (dice < 76) this.#constrain();
+    else if (dice < 81) this.#retry(log);
     else await this.world.pass(this.#random.below(200));
   }
 
