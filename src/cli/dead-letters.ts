@@ -55,22 +55,29 @@ function acted(verb: string, { space, key, letters, left }: LetterAct): string {
   return `${verb}: ${counted(letters)} of ${space} ${key}; ${parked}`;
 }
 
-/** Retries the letters of that one's key; null: those of every key. */
+/** Retries the letters of that one's key; null: those of every key. Says what became of each. */
 export async function retryLetters(settings: Settings, id: number | null): Promise<void> {
   if (id !== null) {
     const act = await withLetters(settings, async (dead) => unwrap(await dead.retry(id)));
     print(acted("retried", act));
     return;
   }
-  const acts = await withLetters(settings, async (dead) => unwrap(await dead.retryAll()));
+  const { keys, acts } = await withLetters(settings, async (dead) => {
+    return unwrap(await dead.retryAll());
+  });
   for (const act of acts) {
-    print(act.ok ? acted("retried", act.value) : `not retried: ${act.failure.message}`);
+    if (act.ok) print(acted("retried", act.value));
+    else
+      print(
+        `${act.failure.kind === "unknown" ? "unknown" : "not retried"}: ${act.failure.message}`,
+      );
   }
-  const refused = acts.filter((act) => !act.ok).length;
-  if (acts.length === 0) print("there are no dead letters");
-  if (refused === 0) return;
-  const message = `${String(refused)} of ${String(acts.length)} keys stay parked, see above`;
-  throw new FailureError(failure("ROW_REFUSED", message));
+  if (keys === 0) print("there are no dead letters");
+  const fault = acts.findLast((act) => !act.ok)?.failure;
+  if (fault === undefined) return;
+  const done = acts.filter((act) => act.ok).length;
+  const message = `${String(done)} of ${String(keys)} keys were retried, the last failure: ${fault.message}`;
+  throw new FailureError(failure(fault.code, message));
 }
 
 /** Takes one letter away for good: its change will never be in its table. */

@@ -7,7 +7,7 @@
 //        changes since. An operator's act holds the partition's progress row, and raises `letters`
 //        in it, so that an owner with the parked keys of before writes nothing more.
 import { Packr } from "msgpackr";
-import { failed, ok, type Outcome } from "../base/failure.ts";
+import { failed, ok, type Failure, type Outcome } from "../base/failure.ts";
 import type { Timers } from "../base/timers.ts";
 import type { Value } from "../grid/log-record.ts";
 import {
@@ -127,6 +127,11 @@ const lockRow = `
  */
 const lockTable = "LOCK TABLE orrery.progress IN EXCLUSIVE MODE";
 
+/** Other keys may fare better: one was refused, or has no table or letters any more. */
+function isOfKey({ code }: Failure): boolean {
+  return code === "ROW_REFUSED" || code === "INPUT_INVALID";
+}
+
 /** Another transaction came first: this one did nothing, and can be done again. */
 function isConflict(error: unknown): boolean {
   return serverState(error)?.startsWith("40") === true;
@@ -185,8 +190,11 @@ export class DeadLetters {
     });
   }
 
-  /** Retries every key that has letters; each by itself. The oldest letter's key comes first. */
-  async retryAll(): Promise<Outcome<Outcome<LetterAct>[]>> {
+  /**
+   * Retries every key that has letters; each by itself. The oldest letter's key comes first. What
+   * is no fault of a key (an unreachable database, an unknown outcome) is the last of its acts.
+   */
+  async retryAll(): Promise<Outcome<{ keys: number; acts: Outcome<LetterAct>[] }>> {
     const keys = await this.#use(async (connection) => {
       const rows = await connection.rows(
         `SELECT min(id) AS id FROM orrery.dead_letters GROUP BY partition, space, key ORDER BY 1`,
@@ -195,8 +203,12 @@ export class DeadLetters {
     });
     if (!keys.ok) return keys;
     const acts: Outcome<LetterAct>[] = [];
-    for (const id of keys.value) acts.push(await this.retry(id));
-    return ok(acts);
+    for (const id of keys.value) {
+      const act = await this.retry(id);
+      acts.push(act);
+      if (!act.ok && !isOfKey(act.failure)) break;
+    }
+    return ok({ keys: keys.value.length, acts });
   }
 
   /**

@@ -206,12 +206,15 @@ export class Edge {
         ({ phase, reason }) => phase !== "serving" || reason !== null,
       );
       const lanes = status?.lanes ?? [];
-      const joined = lanes.length > 0 && lanes.every(({ grid }) => grid.slot >= 0);
+      const outside = lanes.filter(({ grid }) => grid.slot < 0);
+      const starting = outside.map(
+        ({ lane }) => `lane ${String(lane)} has not joined the grid yet`,
+      );
+      if (lanes.length === 0) starting.push("no lane of this unit has started yet");
       // What a lane of whatever unit should have, and none has, is missing here too.
       const unheld = [...new Set(lanes.flatMap(({ grid }) => grid.unheld))];
-      const alarms = [...new Set(lanes.flatMap(({ grid }) => grid.alarms))];
-      const isWhole = waiting.length === 0 && unheld.length === 0 && alarms.length === 0;
-      const ready = joined && isWhole;
+      const alarms = [...new Set([...starting, ...lanes.flatMap(({ grid }) => grid.alarms)])];
+      const ready = waiting.length === 0 && unheld.length === 0 && alarms.length === 0;
       // A unit whose database is away serves: nobody would serve better in its place.
       const database = lanes.flatMap((lane) => lane.database?.alarms ?? []);
       return reply.code(ready ? 200 : 503).send({ ready, waiting, unheld, alarms, database });

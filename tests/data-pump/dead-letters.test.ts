@@ -297,7 +297,8 @@ test("D33: all keys are retried, each by itself; those refused again stay", asyn
     letter(3, "gone", "c", { count: 2 }),
     letter(4, "events", "a", { count: 4 }),
   );
-  const acts = unwrap(await letters.retryAll());
+  const { keys, acts } = unwrap(await letters.retryAll());
+  expect(keys).toBe(4);
   expect(acts.map((act) => (act.ok ? act.value.key : act.failure.code))).toEqual([
     "ROW_REFUSED",
     "b",
@@ -307,5 +308,29 @@ test("D33: all keys are retried, each by itself; those refused again stay", asyn
   expect(await query(url, "SELECT id FROM items")).toEqual([{ id: "b" }]);
   expect(await query(url, "SELECT id FROM events")).toEqual([{ id: "a" }]);
   expect(unwrap(await letters.list(9)).letters.map(({ key }) => key)).toEqual(["c", "a"]);
+  await pump.close();
+});
+
+test("D33: where a retry's outcome is unknown the keys behind it are left alone", async () => {
+  const { url, pump, letters } = await withLetters(
+    letter(1, "items", "a", { count: 1 }),
+    letter(2, "items", "b", { count: 2 }),
+    letter(3, "items", "c", { count: 3 }),
+  );
+  await query(
+    url,
+    `CREATE FUNCTION defer() RETURNS trigger LANGUAGE plpgsql AS $$
+     BEGIN SET CONSTRAINTS ALL DEFERRED; RETURN OLD; END $$`,
+    `CREATE TRIGGER defer BEFORE DELETE ON orrery.dead_letters
+     FOR EACH ROW EXECUTE FUNCTION defer()`,
+    `CREATE FUNCTION hang_up() RETURNS trigger LANGUAGE plpgsql AS $$
+     BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$`,
+    `CREATE CONSTRAINT TRIGGER hang_up AFTER DELETE ON orrery.dead_letters
+     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD.key = 'b') EXECUTE FUNCTION hang_up()`,
+  );
+  const { keys, acts } = unwrap(await letters.retryAll());
+  expect(keys).toBe(3);
+  expect(acts).toMatchObject([{ ok: true }, { failure: { code: "OUTCOME_UNKNOWN" } }]);
+  expect(unwrap(await letters.list(9)).letters.map(({ key }) => key)).toEqual(["c", "b"]);
   await pump.close();
 });

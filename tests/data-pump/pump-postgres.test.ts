@@ -239,7 +239,7 @@ test("D33: letters that a constraint made are retried while the owner writes; al
   expect(await rowsIn(url)).not.toEqual(foldOf(logs));
   await admin`ALTER TABLE items DROP CONSTRAINT odd`;
   const writing = load.start();
-  const acts = unwrap(await desk.retryAll());
+  const { acts } = unwrap(await desk.retryAll());
   writing.cancel();
   expect(acts.every((act) => act.ok)).toBe(true);
   await expectAllWritten(owner, url, logs);

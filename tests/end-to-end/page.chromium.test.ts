@@ -1,7 +1,8 @@
 // Goal: what the page of a unit at work says is what the exchange's own ledger says. Method: a
 // unit, an exchange, a real browser; numbers move under load, and when the last notice is
-// acknowledged they are compared; then a lane is killed, and they are still the same. Screenshots
-// lie in the temporary folder, under orrery-page.
+// acknowledged they are compared; then a lane is killed, and they are still the same. What the
+// database refuses is on the page until an operator has dealt with it. Screenshots lie in the
+// temporary folder, under orrery-page.
 import { mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,7 +12,8 @@ import { must } from "../../src/base/assert.ts";
 import { demoCampaignsFile, loadCampaigns } from "../../src/bidding-demo/campaign.ts";
 import { unwrap } from "../../src/base/failure.ts";
 import { chromiumPath, openChromium, openPage } from "../support/chromium.ts";
-import { readBooks, sumOf } from "./support/books.ts";
+import { runOrrery } from "../cli/run-orrery.ts";
+import { bookProblems, connectToEmbedded, readBooks, sumOf } from "./support/books.ts";
 import { budgetsOf } from "./support/campaigns.ts";
 import { LoadedExchange } from "./support/loaded-exchange.ts";
 import { testFolder } from "./support/test-folder.ts";
@@ -75,6 +77,57 @@ test.skipIf(chromiumPath === undefined)(
     await untilShown(page, "spent", (spent) => spent === spentMicros);
     await page.screenshot({ path: join(screenshots, "demo-lane-died.png"), fullPage: true });
     expect(problems).toEqual([]);
+  },
+  600_000,
+);
+
+test.skipIf(chromiumPath === undefined)(
+  "D33: dead letters are on the page, with their reasons, until an operator retries or drops them",
+  async () => {
+    const folder = await testFolder();
+    const [data, ledgerPath] = [join(folder, "data"), join(folder, "ledger.jsonl")];
+    const unit = await startUnit("--lanes", "2", "--port", "0", "--data", data);
+    const sql = connectToEmbedded(data);
+    const hash = "abs(hashtext(bid_id)::bigint)";
+    await sql.unsafe(`ALTER TABLE bids ADD CONSTRAINT picky CHECK (${hash} % 20 > 0) NOT VALID`);
+    const exchange = await LoadedExchange.start({ url: unit.url, ledgerPath, ratePerSecond: 100 });
+    const window = { width: 1280, height: 900 };
+    const { page, problems } = await openPage(must(browser, "a browser"), unit.url, window);
+    await untilShown(page, "dead-letters", (letters) => letters > 0);
+    const newest = await page.locator("#letters tr").first().innerText();
+    expect(newest).toMatch(/bids \/ .*"picky"/s);
+    await page.locator("#database").screenshot({ path: join(screenshots, "dead-letters.png") });
+
+    await exchange.finish();
+    await untilShown(page, "backlog", (backlog) => backlog === 0);
+    const books = await readBooks(ledgerPath);
+    const letters = await sql<{ id: number; key: string }[]>`
+      SELECT id::integer, key FROM orrery.dead_letters ORDER BY id`;
+    await untilShown(page, "dead-letters", (shownNow) => shownNow === letters.length);
+    // Those rows are missing, and no other.
+    const missing = async () => {
+      const found = await bookProblems(sql, books);
+      return [...new Set(found.map((problem) => /^bid ([^ ,]+)/.exec(problem)?.[1]))].toSorted();
+    };
+    // What came too late for the exchange is in no ledger.
+    const known = letters.filter(({ key }) => books.bid.has(key));
+    expect(await missing()).toEqual(known.map(({ key }) => key).toSorted());
+
+    const dropped = must(known[0], "a letter");
+    const operate = async (...words: string[]) => {
+      const ended = await runOrrery(["dead-letters", ...words, "--data", data]);
+      expect(ended).toMatchObject({ code: 0, stderr: "" });
+      return ended.stdout;
+    };
+    expect(await operate("drop", String(dropped.id))).toContain(`bids ${dropped.key}`);
+    await sql`ALTER TABLE bids DROP CONSTRAINT picky`;
+    const retried = (await operate("retry", "--all")).trim().split("\n");
+    expect(retried.length).toBe(letters.length - 1);
+    await untilShown(page, "dead-letters", (shownNow) => shownNow === 0);
+    expect(await page.locator("#letters-table").isVisible()).toBe(false);
+    expect(await missing()).toEqual([dropped.key]);
+    expect(problems).toEqual([]);
+    await sql.end();
   },
   600_000,
 );

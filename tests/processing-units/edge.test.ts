@@ -123,13 +123,13 @@ test.each([
   expect(submitted).toEqual([]);
 });
 
-function statusWith(phase: "serving" | "starting"): UnitStatus {
+function statusWith(phase: "serving" | "starting", slot = 0): UnitStatus {
   const partition = { partition: 0, phase, reason: null, epoch: 1, journaled: 1, written: 1 };
-  const grid = { slot: 0, lanes: 1, settled: true, unheld: [], alarms: [] };
+  const grid = { slot, lanes: 1, settled: true, unheld: [], alarms: [] };
   return {
     timeMs: 0,
     restarts: 0,
-    lanes: [{ grid, partitions: [partition], metrics: [] }],
+    lanes: [{ lane: 0, grid, partitions: [partition], metrics: [] }],
   } as never;
 }
 
@@ -137,9 +137,15 @@ test("/livez, /readyz: ready when every partition of the unit serves", async () 
   let status: UnitStatus | null = null;
   const { edge } = await newEdge(ok(1), { unitStatus: () => status });
   expect((await edge.server.inject("/livez")).statusCode).toBe(200);
-  expect((await edge.server.inject("/readyz")).statusCode).toBe(503);
+  const notStarted = await edge.server.inject("/readyz");
+  const noLane = { ready: false, alarms: ["no lane of this unit has started yet"] };
+  expect([notStarted.statusCode, notStarted.json()]).toMatchObject([503, noLane]);
+  status = statusWith("serving", -1);
+  const outside = { ready: false, alarms: ["lane 0 has not joined the grid yet"] };
+  expect((await edge.server.inject("/readyz")).json()).toMatchObject(outside);
   status = statusWith("starting");
-  expect((await edge.server.inject("/readyz")).json()).toMatchObject({ ready: false });
+  const waiting = { ready: false, waiting: [{ partition: 0 }], alarms: [] };
+  expect((await edge.server.inject("/readyz")).json()).toMatchObject(waiting);
   status = statusWith("serving");
   expect((await edge.server.inject("/readyz")).statusCode).toBe(200);
   expect((await edge.server.inject("/metrics")).statusCode).toBe(200);
