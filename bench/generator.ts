@@ -1,6 +1,7 @@
 // Scenario generator: whether the load generator of src/load can be believed.
 // Owns: the cases, rounds, words. Does not own: the truth (generator-truth.ts).
 import { goalOf } from "../src/report/verdict.ts";
+import { limits } from "../src/base/limits.ts";
 import { spread } from "../src/base/spread.ts";
 import { accuracyRows, runAccuracyCase, type AccuracyCase } from "./generator-truth.ts";
 import type { AccuracyRow, AccuracyRun } from "./generator-truth.ts";
@@ -40,12 +41,14 @@ function casesOf(isSmoke: boolean): AccuracyCase[] {
   return (isSmoke ? smokeRates : rates).flatMap((ratePerSecond): AccuracyCase[] => {
     const at = `${ratePerSecond.toLocaleString("en")}/s`;
     const common = { ratePerSecond, warmUpMs, durationMs, connections: 256, seed };
-    // As many connections as are busy at once: a wait for one would be no fault of the server.
-    const busy = Math.min(2048, 64 + Math.ceil(ratePerSecond * 0.15));
+    // As many connections as are busy at once: a wait for one would be no fault of the server, and
+    // where all that waited is sent at once, what waits to be read is in no log.
+    const busy = (seconds: number) =>
+      Math.min(limits.loadConnectionsMax, 64 + Math.ceil(ratePerSecond * seconds));
     return [
       { ...common, ...noStall, name: `1 ms at ${at}`, delayMs: 1 },
       { ...common, ...noStall, name: `10 ms at ${at}`, delayMs: 10 },
-      { ...common, ...noStall, name: `100 ms at ${at}`, delayMs: 100, connections: busy },
+      { ...common, ...noStall, name: `100 ms at ${at}`, delayMs: 100, connections: busy(0.15) },
       {
         ...common,
         name: `10 ms, stalls of ${String(stallMs)} ms each ${String(stallEveryMs)}, at ${at}`,
@@ -53,6 +56,7 @@ function casesOf(isSmoke: boolean): AccuracyCase[] {
         stallMs,
         stallEveryMs,
         durationMs: stallDurationMs,
+        connections: busy(0.6),
       },
     ];
   });

@@ -12,7 +12,7 @@ import type { Sample } from "../src/report/report.ts";
 import { goalOf, goalOfCount } from "../src/report/verdict.ts";
 import { runChild } from "./child.ts";
 import type { LoadingJob, LoadingWindow } from "./loading-back-process.ts";
-import { disturbedWindows, probe, type Probes } from "./machine.ts";
+import { disturbedLine, probed, type Probes } from "./machine.ts";
 import { textTable, type Scenario, type ScenarioOptions, type ScenarioResult } from "./scenario.ts";
 
 const program = fileURLToPath(new URL("./loading-back-process.ts", import.meta.url));
@@ -78,12 +78,6 @@ async function measureRound(job: Omit<LoadingJob, "kind">, lmdb: string): Promis
   return { select, pages, memory, lmdb: await probed(() => rebuildOnLmdb(job, lmdb)) };
 }
 
-async function probed(measure: () => Promise<LoadingWindow>): Promise<ProbedWindow> {
-  const before = probe();
-  const measured = await measure();
-  return { ...measured, probes: { before, after: probe() } };
-}
-
 async function rebuildOnLmdb(
   job: Omit<LoadingJob, "kind">,
   folder: string,
@@ -122,7 +116,7 @@ function roundLine(round: number, measured: Round): string {
 
 function result(figures: LoadingFigures, largeRows: number): ScenarioResult {
   const { rows, rounds, large } = figures;
-  const disturbed = disturbedWindows(rounds.flatMap((round) => Object.values(round)));
+  const windows = rounds.flatMap((round) => Object.values(round));
   const problems = [
     ...rounds.flatMap((round, index) =>
       Object.entries(round).flatMap(([name, measured]) =>
@@ -145,7 +139,7 @@ function result(figures: LoadingFigures, largeRows: number): ScenarioResult {
     better: "more",
     values: rounds.map((round) => rateOf(round[name])),
   }));
-  const report = `${tableOf(rounds)}\n\n${wordsOf(large, disturbed.size, rounds.length)}`;
+  const report = `${tableOf(rounds)}\n\n${wordsOf(large, windows)}`;
   return { problems, report, figures, goals, samples, charts: [] };
 }
 
@@ -183,15 +177,14 @@ function tableOf(rounds: readonly Round[]): string {
   return textTable([head, ...lines]);
 }
 
-function wordsOf(large: LoadingWindow, disturbed: number, rounds: number): string {
+function wordsOf(large: LoadingWindow, windows: readonly ProbedWindow[]): string {
   const count = large.rows.toLocaleString("en");
   return [
     `${count} rows on LMDB: ${large.seconds.toFixed(1)} s, ` +
       `${(large.cpuUs / large.rows).toFixed(2)} µs of CPU a row, ` +
       `${large.peakMiB.toFixed(0)} MiB of memory at most (the store's pages among them)`,
     "Each grid was read again from its store: every row is there once, in its partition.",
-    `Beside ${String(disturbed)} of ${String(4 * rounds)} windows a probe took 15 % longer`,
-    "than usual.",
+    disturbedLine(windows),
     "Not measured: rows of more than 100 bytes, spaces that are mended, a database on a machine of",
     "its own (here it shares the processors), the time until lanes serve the new grid.",
   ].join("\n");

@@ -61,6 +61,15 @@ export function probesTaken(): readonly Probe[] {
   return probes;
 }
 
+/** What `measure` measured, and the probes beside it. */
+export async function probed<W extends object>(
+  measure: () => Promise<W>,
+): Promise<W & { readonly probes: Probes }> {
+  const before = probe();
+  const measured = await measure();
+  return { ...measured, probes: { before, after: probe() } };
+}
+
 function timed(work: () => number): number {
   const startMs = performance.now();
   // Used, so that it cannot be left out as dead.
@@ -115,6 +124,12 @@ export function disturbedWindows<W extends { readonly probes: Probes }>(
   const memoryMs = spread(all.map((one) => one.memoryMs)).median * (1 + probeOff);
   const isOff = (one: Probe) => one.aluMs > aluMs || one.memoryMs > memoryMs;
   return new Set(windows.filter(({ probes }) => isOff(probes.before) || isOff(probes.after)));
+}
+
+/** A line for a report: how many of the windows were disturbed. */
+export function disturbedLine(windows: readonly { readonly probes: Probes }[]): string {
+  const disturbed = String(disturbedWindows(windows).size);
+  return `Beside ${disturbed} of ${String(windows.length)} windows a probe took 15 % longer than usual.`;
 }
 
 /** What figures were measured on; `folder` is where stores lay. */

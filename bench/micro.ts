@@ -12,7 +12,7 @@ import { spread } from "../src/base/spread.ts";
 import { HazelcastMembers, missingForHazelcast } from "../src/faults/hazelcast-members.ts";
 import type { Goal, Sample } from "../src/report/report.ts";
 import { figure, goalOf } from "../src/report/verdict.ts";
-import { disturbedWindows, probe, type Probes } from "./machine.ts";
+import { disturbedWindows, probed, type Probes } from "./machine.ts";
 import { microSeed } from "./micro-bids.ts";
 import type { LogJob } from "./micro-log.ts";
 import { matchingName, matchings, type MatchingSizes } from "./micro-matching.ts";
@@ -97,9 +97,8 @@ async function measureWindow(
   options: ScenarioOptions,
 ): Promise<Window> {
   options.progress(`round ${String(round + 1)}: ${name}`);
-  const before = probe();
-  const measured = await runProcess({ group, logs, ...(options.smoke ? smoke : full) });
-  return { group: name, round, ...measured, probes: { before, after: probe() } };
+  const job = { group, logs, ...(options.smoke ? smoke : full) };
+  return { group: name, round, ...(await probed(() => runProcess(job))) };
 }
 
 function runProcess(job: MicroJob): Promise<MicroResult> {

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { HazelcastMembers, missingForHazelcast } from "../src/faults/hazelcast-members.ts";
 import { PostgresServer } from "../src/faults/postgres-server.ts";
 import { runChild } from "./child.ts";
-import { probe } from "./machine.ts";
+import { probed } from "./machine.ts";
 import { missingForRedis } from "./redis-server.ts";
 import { planSeed, type Shape } from "./rivals-plan.ts";
 import type { MeasuredRival } from "./rivals-figures.ts";
@@ -110,12 +110,9 @@ async function measureOn(
   const total = String(turns.length * options.rounds);
   for (let round = 0; round < options.rounds; round++) {
     for (const turn of turns) {
-      const before = probe();
-      const window = await measureTurn(turn, ground, size);
-      const after = probe();
+      const window = await probed(() => measureTurn(turn, ground, size));
       const { rival, shape, outstanding } = turn;
-      const probes = { before, after };
-      windows.push({ rival: rival.name, shape, outstanding, round, ...window, probes });
+      windows.push({ rival: rival.name, shape, outstanding, round, ...window });
       const perSecond = Math.round(window.answers / window.seconds).toLocaleString("en");
       options.progress(
         `${String(windows.length)}/${total}  round ${String(round + 1)}  ${shape}, ` +

@@ -12,6 +12,7 @@ import { spread } from "../src/base/spread.ts";
 import type { Chart, Goal, Sample } from "../src/report/report.ts";
 import { goalOf } from "../src/report/verdict.ts";
 import { runChild } from "./child.ts";
+import { disturbedLine, probed, type Probes } from "./machine.ts";
 import { textTable, type Scenario, type ScenarioOptions, type ScenarioResult } from "./scenario.ts";
 import type { WriteBehindJob, WriteBehindWindow } from "./write-behind-process.ts";
 
@@ -30,15 +31,17 @@ export const writeBehind: Scenario = {
   run: measureWriteBehind,
 };
 
+type ProbedWindow = WriteBehindWindow & { readonly probes: Probes };
+
 interface Round {
-  readonly raw: WriteBehindWindow;
-  readonly rows: WriteBehindWindow;
-  readonly without: WriteBehindWindow;
-  readonly with: WriteBehindWindow;
+  readonly raw: ProbedWindow;
+  readonly rows: ProbedWindow;
+  readonly without: ProbedWindow;
+  readonly with: ProbedWindow;
   /** The database was stopped; a window as long without one, before it or after it in turn. */
-  readonly away: WriteBehindWindow;
-  readonly besideAway: WriteBehindWindow;
-  readonly half: WriteBehindWindow;
+  readonly away: ProbedWindow;
+  readonly besideAway: ProbedWindow;
+  readonly half: ProbedWindow;
 }
 
 async function measureWriteBehind(options: ScenarioOptions): Promise<ScenarioResult> {
@@ -80,7 +83,11 @@ async function measureRound(
   return { raw, rows, without, with: withDatabase, away, besideAway, half };
 }
 
-async function measure(job: WriteBehindJob): Promise<WriteBehindWindow> {
+function measure(job: WriteBehindJob): Promise<ProbedWindow> {
+  return probed(() => run(job));
+}
+
+async function run(job: WriteBehindJob): Promise<WriteBehindWindow> {
   const nodeArguments = ["--max-old-space-size=3072"];
   const { code, stdout, stderr } = await runChild(program, [JSON.stringify(job)], {
     nodeArguments,
@@ -145,7 +152,7 @@ function result(rounds: readonly Round[]): ScenarioResult {
     row("half load, journaled to written ms, p99", (one) => one.half.syncP99Ms, 1),
   ]);
   const problems = rounds.flatMap((one, round) =>
-    Object.entries(one).flatMap(([name, window]: [string, WriteBehindWindow]) => {
+    Object.entries(one).flatMap(([name, window]: [string, ProbedWindow]) => {
       const { failures, missing, notSent, commands } = window;
       const where = `round ${String(round + 1)}, ${name}`;
       const isComplete = missing === null || missing === 0;
@@ -158,7 +165,8 @@ function result(rounds: readonly Round[]): ScenarioResult {
       ];
     }),
   );
-  const report = `${table}\n\n${words}`;
+  const disturbed = disturbedLine(rounds.flatMap((one) => Object.values<ProbedWindow>({ ...one })));
+  const report = `${table}\n\n${words}\n${disturbed}`;
   const figures = { goals, ofRaw, rounds };
   return {
     problems,

@@ -188,11 +188,16 @@ export class HttpConnection {
     this.#backoffMs = 0;
     const respond = this.#respond;
     this.#respond = undefined;
-    // The state first: who is answered may send again at once, or close.
-    if (result.response.closes) this.drop("the server closes after this answer");
+    // Before the next request is sent here: that would count as time of this one.
+    respond?.(ok(result.response));
+    this.#answered(result.response.closes);
+  }
+
+  #answered(closes: boolean): void {
+    if (this.#state !== "busy") return; // who was answered has closed it
+    if (closes) this.drop("the server closes after this answer");
     else if (this.#moves) this.drop("moved");
     else this.#becomeIdle();
-    respond?.(ok(result.response));
   }
 
   #malformed(why: string): void {
