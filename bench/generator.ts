@@ -1,5 +1,6 @@
 // Scenario generator: whether the load generator of src/load can be believed.
 // Owns: the cases, rounds, words. Does not own: the truth (generator-truth.ts).
+import type { Chart } from "../src/report/report.ts";
 import { goalOf } from "../src/report/verdict.ts";
 import { limits } from "../src/base/limits.ts";
 import { spread } from "../src/base/spread.ts";
@@ -122,8 +123,27 @@ function resultOf(
       better: "less" as const,
       values: believed(name).map((one) => offBy(worstOf(one))),
     })),
-    charts: [],
+    charts: [chartOf(cases, of)],
     seeds: { arrivals: seed },
+  };
+}
+
+function chartOf(
+  cases: readonly AccuracyCase[],
+  of: (name: string) => readonly MeasuredCase[],
+): Chart {
+  const medians = (pick: (one: MeasuredCase) => number) =>
+    cases.map(({ name }) => spread(of(name).map(pick)).median);
+  return {
+    title: "Response time, p99",
+    xLabel: "server",
+    x: cases.map(({ name }) => name),
+    yLabel: "ms",
+    isLog: true,
+    series: [
+      { name: "measured", values: medians(({ totals }) => totals.response.p99) },
+      { name: "as the server's log says", values: medians(({ truth }) => truth.response.p99) },
+    ],
   };
 }
 

@@ -120,6 +120,7 @@ function newCommand(): Command {
     .option("--smoke", "a short run that only shows that it works")
     .option("--rounds <n>", "how often each is measured (default: 15)", wholeNumber)
     .option("--json <file>", "write the comparison there, with its environment", newFile)
+    .option("--html <file>", "write it there as a page for a browser, with a chart", newFile)
     .action(measureTrees);
   return bench;
 }

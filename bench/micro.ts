@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { must } from "../src/base/assert.ts";
 import { spread } from "../src/base/spread.ts";
 import { HazelcastMembers, missingForHazelcast } from "../src/faults/hazelcast-members.ts";
-import type { Goal, Sample } from "../src/report/report.ts";
+import type { Chart, Goal, Sample } from "../src/report/report.ts";
 import { figure, goalOf } from "../src/report/verdict.ts";
 import { disturbedWindows, probed, type Probes } from "./machine.ts";
 import { microSeed } from "./micro-bids.ts";
@@ -152,7 +152,7 @@ function result(
     figures: { size, campaigns, operations: measured, facts, hash: results.hash },
     goals: matchings.map((matching) => matchingGoal(matching, campaigns, calm)),
     samples: measured.map(sampleOf),
-    charts: [],
+    charts: [chartOf(measured)],
     seeds: { campaigns: microSeed },
   };
 }
@@ -205,6 +205,18 @@ function matchingGoal(
 
 function sampleOf({ name, cpuNs }: Measured): Sample {
   return { name, unit: "µs", better: "less", values: cpuNs.map((one) => one / 1000) };
+}
+
+function chartOf(measured: readonly Measured[]): Chart {
+  const values = measured.map(({ cpuNs }) => spread(cpuNs).median / 1000);
+  return {
+    title: "Processor time of one operation",
+    xLabel: "operation",
+    x: measured.map(({ name }) => name),
+    yLabel: "µs",
+    isLog: true,
+    series: [{ name: "median of rounds", values }],
+  };
 }
 
 function tableOf(measured: readonly Measured[]): string {

@@ -10,9 +10,13 @@ import { CoRunners } from "./co-runners.ts";
 import { environment, probe, probesTaken } from "./machine.ts";
 import { textTable, type Scenario } from "./scenario.ts";
 
-export interface RunOptions {
+export interface RunOptions extends ReportFiles {
   readonly smoke?: boolean;
   readonly rounds?: number;
+}
+
+/** Where a report is to be written; left out: nowhere. */
+export interface ReportFiles {
   readonly json?: string;
   readonly html?: string;
 }
@@ -54,16 +58,21 @@ export async function runScenario(scenario: Scenario, options: RunOptions): Prom
     figures: { ...result.figures },
   });
   print(report);
+  writeReport(report, options);
+  return report.valid;
+}
+
+/** Writes the files that are asked for, and says so. */
+export function writeReport(report: Report, { json, html }: ReportFiles): void {
   const files = [
-    [options.json, () => formatReport(report)],
-    [options.html, () => reportPage(report)],
+    [json, () => formatReport(report)],
+    [html, () => reportPage(report)],
   ] as const;
   for (const [file, text] of files) {
     if (file === undefined) continue;
     writeFileSync(file, text());
     process.stdout.write(`written: ${file}\n`);
   }
-  return report.valid;
 }
 
 /**
