@@ -129,6 +129,15 @@ export const limits = {
 
   /** Where no write to LMDB ended for so long, who sleeps at its lock is woken (lmdb-waker.ts). */
   lmdbStillMs: 1000,
+  /** So long a process keeps the lock that lets it write while nobody opens (lmdb-opening.ts). */
+  lmdbSharedMs: 20,
+  /** Where somebody opens, it is asked for again after. */
+  lmdbSharedRetryMs: 2,
+  /** Who opens waits so long at once, and nobody begins to write meanwhile; then he lets them. */
+  lmdbAloneTryMs: 100,
+  lmdbAlonePauseMs: 400,
+  /** And gives up after: who keeps the lock so long stands still. */
+  lmdbAloneMs: 30_000,
   /** What logs and checkpoints may take in the grid where nobody says. More: GRID_FULL. */
   gridBytesDefault: 4 * 1024 * 1024 * 1024,
   /** A checkpoint is worth it from so many bytes of log, and from half of the state's. */

@@ -4,10 +4,19 @@
 // that is full. A power cut is not tested here: what is flushed when is lmdb's own.
 import { fork, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { DatabaseSync } from "node:sqlite";
 import { Worker } from "node:worker_threads";
 import { open } from "lmdb";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -16,12 +25,20 @@ import { systemTimers } from "../../src/base/timers.ts";
 import { recordKey } from "../../src/grid/grid-keys.ts";
 import { openLmdbStore } from "../../src/grid/stores/lmdb-store.ts";
 import { openStore } from "../../src/grid/stores/open-store.ts";
+import { until } from "../end-to-end/support/until.ts";
 import { valueOf } from "./lmdb-values.ts";
-import { ManualTimers } from "./manual-timers.ts";
+import { InstantTime, ManualTimers } from "./manual-timers.ts";
 import { storeContract } from "./store-contract.ts";
 
 const deadlineMs = 60_000;
 const modes = ["?sync=on", "?sync=off"];
+/** Who: how many threads of this process, and how many processes. */
+const contenders: [string, number, number, string][] = [
+  ["five processes", 0, 5, "?sync=on"],
+  ["five processes", 0, 5, "?sync=off"],
+  ["three threads of one process", 3, 0, "?sync=on"],
+  ["three threads of one process", 3, 0, "?sync=off"],
+];
 
 function newFolder(): string {
   return mkdtempSync(join(tmpdir(), "orrery.lmdb."));
@@ -74,23 +91,19 @@ describe("LMDB store", () => {
     await store.close();
   });
 
-  test.each(modes)(
-    "S1: of three threads and two processes one wins each position (%s)",
-    async (mode) => {
+  test.each(contenders)(
+    "S1: of %s one wins each position (%i, %i, %s)",
+    async (_who, threadCount, count, mode) => {
       const url = `lmdb:${folder}${mode}`;
       const positions = 300;
-      const threads = [0, 1, 2].map(
-        (number) =>
-          new Worker(path("lmdb-contender-worker.ts"), {
-            workerData: { url, name: `contender ${number}`, positions },
-            execArgv: [],
-          }),
-      );
-      const processes = [3, 4].map((number) =>
-        fork(path("lmdb-contender-process.ts"), [url, `contender ${number}`, String(positions)], {
-          execArgv: [],
-        }),
-      );
+      const threads = Array.from({ length: threadCount }, (_, number) => {
+        const workerData = { url, name: `contender ${number}`, positions };
+        return new Worker(path("lmdb-contender-worker.ts"), { workerData, execArgv: [] });
+      });
+      const processes = Array.from({ length: count }, (_, number) => {
+        const args = [url, `contender ${number}`, String(positions)];
+        return fork(path("lmdb-contender-process.ts"), args, { execArgv: [] });
+      });
       const all = [...threads, ...processes];
       const ends = all.map((one) => once(one, "exit"));
       await Promise.all(all.map((one) => once(one, "message"))); // ready
@@ -104,6 +117,35 @@ describe("LMDB store", () => {
       await Promise.all(ends);
     },
   );
+
+  test.each(modes)("S3: what is written while others open is kept (%s)", async (mode) => {
+    const url = `lmdb:${folder}${mode}`;
+    const args = [path("lmdb-writer-process.ts"), url, "0", "4", "100"];
+    // To a file: a full pipe would stop the writer whenever this process waits.
+    const output = join(folder, "acknowledged");
+    const file = openSync(output, "w");
+    const child = spawn(process.execPath, args, { stdio: ["ignore", file, "inherit"] });
+    closeSync(file);
+    const ended = once(child, "exit");
+    await until("the writer writes", () => {
+      return Promise.resolve(statSync(output).size > 0 ? null : "nothing is written yet");
+    });
+    for (let opened = 0; opened < 100; opened++) {
+      const store = unwrap(await openStore(url));
+      const put = store.map("beside").put(recordKey(1, opened), Buffer.of(1), deadlineMs);
+      expect(unwrap(await put)).toBeNull();
+      await store.close();
+    }
+    child.kill("SIGKILL");
+    await ended;
+    const acknowledged = readFileSync(output, "utf8").split("\n").slice(0, -1).map(Number);
+    expect(acknowledged.length).toBeGreaterThan(400);
+    const store = unwrap(await openStore(url));
+    const keys = acknowledged.map((number) => recordKey(1, number));
+    const found = unwrap(await store.map("written").getMany(keys, deadlineMs));
+    expect(found.flatMap((value, at) => (value === null ? [acknowledged[at]] : []))).toEqual([]);
+    await store.close();
+  });
 
   test.each(modes)("S3: kill -9 loses no acknowledged write (%s)", async (mode) => {
     const url = `lmdb:${folder}${mode}`;
@@ -178,7 +220,7 @@ describe("LMDB store", () => {
 
   test("S2: a call that takes longer than its deadline is unknown, and may still happen", async () => {
     const timers = new ManualTimers();
-    const store = unwrap(openLmdbStore({ folder, sync: true, timers }));
+    const store = unwrap(await openLmdbStore({ folder, sync: true, timers }));
     const map = store.map("late");
     const late = map.putIfAbsent(recordKey(1, 0), Buffer.of(1), deadlineMs);
     timers.fireAll();
@@ -208,6 +250,18 @@ describe("LMDB store", () => {
     expect(found).toEqual(numbers.map((number) => valueOf(number, 40_000)));
     expect(turns).toBeGreaterThan(3);
     await store.close();
+  });
+
+  test("S3: a folder is not opened beside who writes and stands still, and that is said", async () => {
+    const other = new DatabaseSync(join(folder, "opening"));
+    other.exec("BEGIN; SELECT 1 FROM sqlite_schema"); // as a frozen process keeps it
+    const outcome = await openLmdbStore({ folder, sync: false, timers: new InstantTime() });
+    expect(outcome).toMatchObject({ ok: false, failure: { code: "DATA_UNUSABLE" } });
+    expect(outcome.ok ? "" : outcome.failure.message).toContain(
+      "stands still: wake it, or stop it",
+    );
+    other.close();
+    await unwrap(await openStore(`lmdb:${folder}`)).close();
   });
 
   test("a folder that cannot be made is a clear failure", async () => {

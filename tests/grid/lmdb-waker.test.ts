@@ -22,7 +22,7 @@ test.skipIf(process.platform !== "linux" || process.arch !== "x64")(
   async () => {
     const folder = await testFolder();
     const mayGo = join(folder, "may-go");
-    const store = unwrap(openLmdbStore({ folder, sync: true, timers: systemTimers }));
+    const store = unwrap(await openLmdbStore({ folder, sync: true, timers: systemTimers }));
     onTestFinished(() => store.close());
     const map = store.map("m");
     expect(await map.put(Buffer.from("a"), Buffer.from("1"), 10_000)).toEqual(ok(null));

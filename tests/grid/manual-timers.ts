@@ -25,9 +25,8 @@ export class ManualTimers implements Timers {
 
   /** Fires all delays that wait now. */
   fireAll(): void {
-    const callbacks = [...this.#waiting];
-    this.#waiting.clear();
-    for (const callback of callbacks) callback();
+    // One that another one cancels is not fired.
+    for (const callback of [...this.#waiting]) if (this.#waiting.delete(callback)) callback();
   }
 }
 

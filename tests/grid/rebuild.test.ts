@@ -94,11 +94,11 @@ async function record(store: Store, generation: number, at: number) {
 }
 
 describe.each([
-  ["memory", () => new MemoryStore()],
-  ["LMDB", () => unwrap(openLmdbStore({ folder, sync: false, timers: systemTimers }))],
+  ["memory", () => Promise.resolve(new MemoryStore())],
+  ["LMDB", async () => unwrap(await openLmdbStore({ folder, sync: false, timers: systemTimers }))],
 ])("G7: a rebuilt grid on %s", (_name, newStore) => {
   test("is what the database had, and goes on as any other", async () => {
-    const store = newStore();
+    const store = await newStore();
     const identity = await made(store);
     const before = await owner(store, identity, "before");
     before.put("k1", "in the log alone");

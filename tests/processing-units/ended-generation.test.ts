@@ -38,7 +38,7 @@ test("G3: a unit ends when the pointer has moved, and says why", async () => {
     rmSync(folder, { recursive: true });
   });
   const store = unwrap(
-    openLmdbStore({ folder: `${folder}/grid`, sync: false, timers: systemTimers }),
+    await openLmdbStore({ folder: `${folder}/grid`, sync: false, timers: systemTimers }),
   );
   const directory = store.map(directoryMapName);
   const found = unwrap(await directory.get(pointerKey, ms));

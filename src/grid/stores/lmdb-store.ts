@@ -19,21 +19,14 @@
 // One saves time: `txnStartThreshold: Infinity`. Without it the sixth write of a tick begins a
 // transaction, and what comes behind it often needs a second one. (It holds no lock meanwhile.)
 import { randomInt } from "node:crypto";
-import {
-  accessSync,
-  closeSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readSync,
-} from "node:fs";
+import { accessSync, closeSync, constants, existsSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { getLastVersion, open } from "lmdb";
 import { failed, ok, type Outcome } from "../../base/failure.ts";
 import { limits } from "../../base/limits.ts";
 import { withDeadline, type Timers } from "../../base/timers.ts";
 import type { ByteMap, Store } from "../store.ts";
+import { lockAlone, SharedWrites } from "./lmdb-opening.ts";
 import { LmdbWaker } from "./lmdb-waker.ts";
 
 /** What is used of lmdb. `ifVersion`: null = only where there is no value. */
@@ -134,6 +127,7 @@ class LmdbMap implements ByteMap {
 class LmdbStore implements Store {
   readonly #database: Database;
   readonly #timers: Timers;
+  readonly #writes: SharedWrites;
   readonly #waker: LmdbWaker;
   // The sequences of two handles meet with a chance of about 2^-40. (Never part of a replay.)
   #version = randomInt(1, 2 ** 48 - 1);
@@ -144,7 +138,8 @@ class LmdbStore implements Store {
   constructor(database: Database, folder: string, timers: Timers) {
     this.#database = database;
     this.#timers = timers;
-    this.#waker = new LmdbWaker(folder, timers);
+    this.#writes = new SharedWrites(folder, timers);
+    this.#waker = new LmdbWaker(folder, timers, this.#writes);
   }
 
   map(name: string): ByteMap {
@@ -195,12 +190,14 @@ class LmdbStore implements Store {
 
   /** Stores under a new version; false where the condition did not hold. */
   write(key: Buffer, value: Buffer, ifVersion?: number | null): Promise<boolean> {
-    this.#version = (this.#version + 1) % versionMax;
-    return this.#waker.watch(this.#database.put(key, value, this.#version, ifVersion));
+    return this.#writes.begin(() => {
+      this.#version = (this.#version + 1) % versionMax;
+      return this.#waker.watch(this.#database.put(key, value, this.#version, ifVersion));
+    });
   }
 
   remove(key: Buffer): Promise<boolean> {
-    return this.#waker.watch(this.#database.remove(key));
+    return this.#writes.begin(() => this.#waker.watch(this.#database.remove(key)));
   }
 
   async #settle<T>(operation: () => Promise<T>): Promise<Outcome<T>> {
@@ -232,7 +229,9 @@ class LmdbStore implements Store {
     this.#waker.close();
     // A disk that does not answer: the environment under a running write is left to the end of
     // the process, as closing it would end the process at once.
-    if (this.#underWay === 0) await this.#database.close();
+    if (this.#underWay > 0) return;
+    await this.#writes.begin(() => this.#database.close());
+    this.#writes.close();
   }
 }
 
@@ -243,7 +242,6 @@ const dataVersion = 2;
 
 /** Throws where lmdb could not open the folder: it ends the process on some of these. */
 function checkFolder(folder: string): void {
-  mkdirSync(folder, { recursive: true });
   accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
   for (const name of ["data.mdb", "lock.mdb"]) {
     const file = join(folder, name);
@@ -266,28 +264,19 @@ function checkFolder(folder: string): void {
  * is on the disk; without, it is with the operating system: it survives the process, not a power
  * cut. All who open a folder at the same time must agree on it. Fails with DATA_UNUSABLE.
  */
-export function openLmdbStore(options: {
+export async function openLmdbStore(options: {
   folder: string;
   sync: boolean;
   timers: Timers;
-}): Outcome<Store> {
-  const { folder, sync, timers } = options;
+}): Promise<Outcome<Store>> {
+  const { folder, timers } = options;
   try {
-    checkFolder(folder);
-    // Not given to `open` as they stand: its types lack the threshold, which its manual has.
-    const settings = {
-      path: folder,
-      noSubdir: false, // a folder, also where its name has a dot
-      encoding: "binary",
-      keyEncoding: "binary",
-      useVersions: true,
-      cache: false,
-      eventTurnBatching: false,
-      txnStartThreshold: Infinity,
-      ...(sync ? { overlappingSync: false } : { noSync: true }),
-    } as const;
-    const database: Database = open<Buffer, Buffer>(settings);
-    return ok(new LmdbStore(database, folder, timers));
+    const alone = await lockAlone(folder, timers);
+    try {
+      return ok(openAlone(options));
+    } finally {
+      alone.release();
+    }
   } catch (error) {
     const advice = "choose a folder that can be written, with --store lmdb:FOLDER";
     return failed(
@@ -295,4 +284,23 @@ export function openLmdbStore(options: {
       `cannot open the store in ${folder}: ${messageOf(error)}; ${advice}`,
     );
   }
+}
+
+function openAlone(options: { folder: string; sync: boolean; timers: Timers }): Store {
+  const { folder, sync, timers } = options;
+  checkFolder(folder);
+  // Not given to `open` as they stand: its types lack the threshold, which its manual has.
+  const settings = {
+    path: folder,
+    noSubdir: false, // a folder, also where its name has a dot
+    encoding: "binary",
+    keyEncoding: "binary",
+    useVersions: true,
+    cache: false,
+    eventTurnBatching: false,
+    txnStartThreshold: Infinity,
+    ...(sync ? { overlappingSync: false } : { noSync: true }),
+  } as const;
+  const database: Database = open<Buffer, Buffer>(settings);
+  return new LmdbStore(database, folder, timers);
 }
