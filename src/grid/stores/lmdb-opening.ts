@@ -155,7 +155,11 @@ export class SharedWrites {
 
   #goOn(): void {
     if (this.#isGivenUp || (this.#waiting.length === 0 && this.#begun === 0)) return;
-    if (!this.#isHeld && !this.#take()) return;
+    try {
+      if (!this.#isHeld && !this.#take()) return;
+    } catch {
+      // Each who waits meets it himself, and answers with it.
+    }
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const proceed of waiting) proceed();
