@@ -57,6 +57,21 @@ async function auditProblems(sql: postgres.Sql): Promise<string[]> {
   });
 }
 
+/** kill -9; resolves when the next server answers, with the load going on all the while. */
+async function killServer(server: PostgresServer, sql: postgres.Sql): Promise<void> {
+  const start = async () =>
+    String((await sql`SELECT pg_postmaster_start_time()::text AS at`)[0]?.["at"]);
+  const before = await start();
+  server.kill();
+  await until("the server is back", async () => {
+    try {
+      return (await start()) === before ? "the one that was killed still answers" : null;
+    } catch (error) {
+      return String(error); // it is gone, or recovers
+    }
+  });
+}
+
 /** A log is trimmed from some bytes on, grows until that is done, and has its checkpoint beside. */
 const boundBytes = partitions * 3 * limits.checkpointLogBytesMin;
 
@@ -90,7 +105,7 @@ test(
       await exchange.caughtUp();
       await until("the logs are trimmed", () => notTrimmed(url));
       await exchange.moreBids(bidsBeforeFault);
-      if (fault === "server") server.kill();
+      if (fault === "server") await killServer(server, sql);
       else {
         journaledBytes += (await metricOf(url, "orrery_log_bytes")) ?? 0;
         await exchange.unanswered(3);
