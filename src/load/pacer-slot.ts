@@ -4,6 +4,7 @@
 //   bytes 0–3   number of the question; who sleeps is woken when it changes
 //   bytes 4–7   1: there are no more questions
 //   bytes 8–15  milliseconds to sleep
+import { systemClock } from "../base/clock.ts";
 
 const questionAt = 0;
 const endedAt = 1;
@@ -34,13 +35,21 @@ export class PacerSlot {
 
   /** Sleeps as it is asked to, until the end. `slept` follows each sleep that was not ended. */
   serve(slept: () => void): void {
-    let question = 0;
-    for (;;) {
-      Atomics.wait(this.#words, questionAt, question);
+    for (let question = 0; ;) {
+      // Its number says that there is a question, no wake-up does: `#wake` may be between its two
+      // steps, and then wakes who has seen the number already.
+      while (Atomics.load(this.#words, questionAt) === question) {
+        Atomics.wait(this.#words, questionAt, question);
+      }
       question = Atomics.load(this.#words, questionAt);
       if (Atomics.load(this.#words, endedAt) === 1) return;
-      const delayMs = this.#delayMs[0] ?? 0;
-      if (Atomics.wait(this.#words, questionAt, question, delayMs) === "timed-out") slept();
+      const endMs = systemClock.monotonicMs() + (this.#delayMs[0] ?? 0);
+      for (;;) {
+        const leftMs = Math.max(0, endMs - systemClock.monotonicMs());
+        const woken = Atomics.wait(this.#words, questionAt, question, leftMs);
+        if (woken === "timed-out") slept();
+        if (woken !== "ok" || Atomics.load(this.#words, questionAt) !== question) break;
+      }
     }
   }
 

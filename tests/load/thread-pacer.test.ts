@@ -1,8 +1,12 @@
 // Goal: a time that is kept is kept once and not early; one that was given up is not kept at all.
 // Method: the real thread, one sleep after the other; how late it may be depends on the machine and
 // is not judged.
+import { once } from "node:events";
+import { setImmediate } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
 import { expect, onTestFinished, test } from "vitest";
 import { machineClock } from "../../src/base/clock.ts";
+import { PacerSlot } from "../../src/load/pacer-slot.ts";
 import { ThreadPacer } from "../../src/load/thread-pacer.ts";
 
 async function startedPacer(): Promise<ThreadPacer> {
@@ -40,4 +44,18 @@ test("only one time is kept at once", async () => {
   const pacer = await startedPacer();
   pacer.after(60_000, () => undefined);
   expect(() => pacer.after(1, () => undefined)).toThrow(/one time is kept at a time/);
+});
+
+test("a wake-up that comes late, when its question has been seen, ends no sleep", async () => {
+  const slot = new PacerSlot();
+  const url = new URL("../../src/load/pacer-worker.ts", import.meta.url);
+  const worker = new Worker(url, { workerData: slot.shared });
+  onTestFinished(async () => {
+    await worker.terminate();
+  });
+  const slept = once(worker, "message");
+  slot.ask(100);
+  // The second half of asking once more: what a thread does that stood still behind the first.
+  while (Atomics.notify(new Int32Array(slot.shared), 0) === 0) await setImmediate();
+  await slept;
 });
