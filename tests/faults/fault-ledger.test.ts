@@ -64,6 +64,14 @@ test("P3: a loss, another number, a second time, a refusal that happened: each i
   ).toMatch(/id 3-9: nobody sent it$/);
 });
 
+test("a ledger takes over as many lines as a load on a fast machine leaves", () => {
+  const other = new FaultLedger();
+  for (let count = 0; count < 300_000; count++) other.answer(other.send(3), ok(count));
+  const ledger = new FaultLedger();
+  ledger.adopt(other.lines);
+  expect(ledger.acknowledged()).toHaveLength(300_000);
+});
+
 test("E1: a second answer to one command is an error", () => {
   const ledger = new FaultLedger();
   const line = ledger.send(0);

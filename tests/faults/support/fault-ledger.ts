@@ -75,7 +75,7 @@ export class FaultLedger {
 
   /** What another ledger says of other partitions. */
   adopt(lines: readonly LedgerLine[]): void {
-    this.#lines.push(...lines);
+    for (const line of lines) this.#lines.push(line);
   }
 
   /** How many were sent so far. */
