@@ -173,13 +173,13 @@ export class HttpClient {
 
   #addConnection(addresses: TargetAddresses): void {
     const { target, find } = addresses;
-    const { timers, random } = this.#options;
+    const { clock, timers, random } = this.#options;
     const events = {
       connected: () => this.#onConnected(slot),
       idle: () => this.#onIdle(slot),
       down: (_connection: HttpConnection, why: string) => this.#onDown(slot, why),
     };
-    const parts = { target, timers, random, events, findAddresses: find };
+    const parts = { target, clock, timers, random, events, findAddresses: find };
     const connection = new HttpConnection(parts);
     addresses.add(connection);
     const slot: Slot = {

@@ -9,6 +9,7 @@
 import type { LookupAddress } from "node:dns";
 import net from "node:net";
 import { assert } from "../base/assert.ts";
+import type { Clock } from "../base/clock.ts";
 import { type Failure, type Outcome, failure, ok } from "../base/failure.ts";
 import { limits } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
@@ -47,6 +48,7 @@ const readBufferBytes = 16 * 1024;
 export class HttpConnection {
   readonly target: Target;
   readonly #events: ConnectionEvents;
+  readonly #clock: Clock;
   readonly #timers: Timers;
   readonly #random: Random;
   readonly #findAddresses: FindAddresses;
@@ -56,6 +58,7 @@ export class HttpConnection {
   #socket: net.Socket | undefined;
   #address: string | null = null;
   #moves = false;
+  #connectedMs = 0;
   /** Undefined while busy: nobody waits for the answer any more. */
   #respond: Respond | undefined;
   #backoffMs: number = limits.reconnectMsMin;
@@ -64,12 +67,14 @@ export class HttpConnection {
   constructor(options: {
     target: Target;
     events: ConnectionEvents;
+    clock: Clock;
     timers: Timers;
     random: Random;
     findAddresses: FindAddresses;
   }) {
     this.target = options.target;
     this.#events = options.events;
+    this.#clock = options.clock;
     this.#timers = options.timers;
     this.#random = options.random;
     this.#findAddresses = options.findAddresses;
@@ -120,6 +125,7 @@ export class HttpConnection {
     socket.on("connect", () => {
       if (socket !== this.#socket) return;
       this.#address = socket.remoteAddress ?? null;
+      this.#connectedMs = this.#clock.monotonicMs();
       this.#events.connected(this);
       this.#becomeIdle();
     });
@@ -207,10 +213,13 @@ export class HttpConnection {
 
   #down(why: string, cause: Failure): void {
     if (this.#state === "down" || this.#state === "closed") return;
+    const isOpen = this.#state !== "opening";
+    const stood = isOpen && this.#clock.monotonicMs() - this.#connectedMs > limits.reconnectMsMax;
     this.#state = "down";
     const respond = this.#letGo();
-    if (this.#backoffMs === 0) {
-      // It answered since it was opened: most likely it only closed this one connection.
+    if (this.#backoffMs === 0 || stood) {
+      // It answered since it was opened, or kept it for a while, until it had been idle for too
+      // long (perhaps with a 408): most likely the server only closed this one connection.
       this.#backoffMs = limits.reconnectMsMin;
       this.open();
     } else {

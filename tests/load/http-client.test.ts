@@ -8,6 +8,7 @@ import { afterEach, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { unwrap } from "../../src/base/failure.ts";
 import type { Outcome } from "../../src/base/failure.ts";
+import { limits } from "../../src/base/limits.ts";
 import { seededRandom } from "../../src/base/random.ts";
 import { systemTimers } from "../../src/base/timers.ts";
 import { HttpClient, parseTarget } from "../../src/load/http-client.ts";
@@ -179,6 +180,23 @@ test("a server that dies and returns is loaded again, and both are logged once",
     `lost the connection to ${first.url}`,
     `connected to ${first.url} again`,
   ]);
+});
+
+test("a server that ends an idle connection, with a 408 that nobody asked for, is not lost", async () => {
+  const idleMs = limits.reconnectMsMax + 100;
+  const server = http.createServer(
+    { connectionsCheckingInterval: 20, headersTimeout: idleMs, requestTimeout: idleMs },
+    (_request, response) => response.end("here"),
+  );
+  const { url } = await listen(server);
+  const log: string[] = [];
+  const to = client([url], 1, log);
+  unwrap(await to.open());
+  // The first one is open by now; these replace it, in turn.
+  await once(server, "connection");
+  await once(server, "connection");
+  expect(await send(to)).toMatchObject({ ok: true, value: { body: "here" } });
+  expect(log).toEqual([]);
 });
 
 test("a target that takes no connection at the start is named, with what to do", async () => {
