@@ -24,6 +24,8 @@ export interface LogRefillOptions {
   readonly halt: (partition: PumpedPartition, reason: Failure) => void;
 }
 
+const transactionsAhead = 2;
+
 export class LogRefill {
   readonly #options: LogRefillOptions;
 
@@ -31,11 +33,16 @@ export class LogRefill {
     this.#options = options;
   }
 
-  /** Reads for those that have nothing left, a share for each. */
+  /**
+   * Reads for those that are behind, a share for each. It is more than a transaction takes: so they
+   * come up with the log where memory has room, and from then on hold what is journaled. Reading
+   * only what goes next would go on for as long as they stay behind, at twice the lane's cost.
+   */
   async refill(partitions: readonly PumpedPartition[]): Promise<void> {
-    const starved = partitions.filter(({ isStarved }) => isStarved);
-    const share = Math.ceil(limits.pumpTransactionRecordsMax / Math.max(1, starved.length));
-    await Promise.all(starved.map((partition) => this.#refillOne(partition, share)));
+    const behind = partitions.filter(({ isBehind }) => isBehind);
+    const records = transactionsAhead * limits.pumpTransactionRecordsMax;
+    const share = Math.ceil(records / Math.max(1, behind.length));
+    await Promise.all(behind.map((partition) => this.#refillOne(partition, share)));
   }
 
   /** Reads up to `count` records in slices; ends early where memory is full or the log fails. */

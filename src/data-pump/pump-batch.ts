@@ -87,7 +87,7 @@ class Former {
       return tables.has(space) && (verdict?.has(index) === true || parked.has(space, key));
     };
     if (isFull && changes.some(({ space, key }, index) => isLetter(space, key, index))) {
-      partition.isBlocked = true;
+      partition.block();
       return false;
     }
     for (const [index, { space, key, value }] of changes.entries()) {

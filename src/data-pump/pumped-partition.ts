@@ -128,11 +128,15 @@ export class PumpedPartition {
     return this.phase === "pump" && this.#written >= this.source.tail();
   }
 
+  /** True where durable records are not held, and may be. What is searched comes step by step. */
+  get isBehind(): boolean {
+    if (this.phase !== "pump" || this.isBlocked || this.heldTo >= this.source.tail()) return false;
+    return this.search === null || this.formedTo === this.heldTo;
+  }
+
   /** True where the log must be read before the next batch can be formed. */
   get isStarved(): boolean {
-    return (
-      this.phase === "pump" && this.formedTo === this.heldTo && this.heldTo < this.source.tail()
-    );
+    return this.isBehind && this.formedTo === this.heldTo;
   }
 
   /**
@@ -191,6 +195,15 @@ export class PumpedPartition {
     const held = must(this.#held[this.#formed], "only a held record is formed");
     this.#formed++;
     this.#formedBytes += held.bytes;
+  }
+
+  /** Its next record cannot go for now: others have the memory, it is read again when it can. */
+  block(): void {
+    this.isBlocked = true;
+    this.unheldMs = this.peek()?.atMs ?? this.unheldMs;
+    this.#held.length = this.#formed;
+    this.heldBytes = this.#formedBytes;
+    this.#heldChain = this.#held.at(-1)?.checksum ?? this.#writtenChain;
   }
 
   /** Somebody waits for the row to be read again. */

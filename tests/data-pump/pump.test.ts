@@ -203,32 +203,6 @@ test("a database restored to before the claim is claimed again by its serving ow
   expect(world.differences()).toEqual([]);
 });
 
-test("D6: what memory could not hold is read from the log, and nothing is left out", async () => {
-  let isAway = true;
-  const world = new PumpWorld();
-  const log = world.logs[0] ?? new MemoryLog(0);
-  const lane = world.lane({ fault: () => (isAway ? "away" : "none") });
-  const epoch = log.claim();
-  lane.pump.attach(log.source(epoch));
-  isAway = false;
-  await world.drain(lane);
-  isAway = true;
-  const large = limits.pumpMemoryBytesMax / 4;
-  for (let count = 0; count < 500; count++) {
-    world.put(lane, log, epoch, [item(`k${String(count)}`, count)], large);
-  }
-  await world.pass(30_000);
-  expect(lane.pump.backlogRecords).toBe(500);
-  expect(lane.pump.problem).toMatchObject({ code: "DATABASE_UNREACHABLE" });
-  const reads = log.reads;
-  isAway = false;
-  expect(await world.drain(lane)).toBe(true);
-  expect(log.reads).toBeGreaterThan(reads);
-  expect(lane.pump.problem).toBeNull();
-  expect(world.server.table("items").size).toBe(500);
-  expect(world.differences()).toEqual([]);
-});
-
 test("while the database is away it is tried ever less often, and never given up", async () => {
   const world = new PumpWorld();
   const log = world.logs[0] ?? new MemoryLog(0);
