@@ -12,6 +12,9 @@ import type { Store } from "../src/grid/store.ts";
 import type { Application } from "../src/processing-units/application.ts";
 import type { LaneListener, LaneOptions } from "../src/processing-units/lane-options.ts";
 import { Lane } from "../src/processing-units/lane.ts";
+import { keepRequestsYoung } from "../src/processing-units/young-requests.ts";
+
+keepRequestsYoung(); // as in production
 
 const system = { clock: systemClock, timers: systemTimers, random: systemRandom() };
 /** Without end, as far as a bench goes. */

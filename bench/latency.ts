@@ -1,7 +1,9 @@
 // Scenario latency: how long a bid takes at 10, 50 and 80 % of what one lane can do.
 // Owns: the candidates, their capacity, the rates, one run at a rate. Does not own: the load
 // (src/load), saturation (throughput-window.ts), the summary (latency-report.ts).
-// The load is open: it goes on as planned whatever the answers do, from a process of its own.
+// The load is open: it goes on as planned whatever the answers do, from a process of its own. The
+// capacity is what is answered of more than can be: by the same generator, which takes as much of
+// the machine as a server does. A closed loop of another one would tell of another pair.
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { spread } from "../src/base/spread.ts";
@@ -12,12 +14,8 @@ import { benchCampaigns, bidBody, noBidBody } from "./bid-bodies.ts";
 import { latencyReport, type LatencyRun } from "./latency-report.ts";
 import { probe } from "./machine.ts";
 import type { Scenario, ScenarioOptions, ScenarioResult } from "./scenario.ts";
-import {
-  measureCandidate,
-  withServer,
-  type Candidate,
-  type WindowSetting,
-} from "./throughput-window.ts";
+import { withServer, type Candidate, type WindowSetting } from "./throughput-window.ts";
+import type { Server } from "./servers.ts";
 
 const candidates: readonly Candidate[] = [
   { name: "bid, memory:", traffic: "bid", store: "memory", isProfiled: false },
@@ -31,7 +29,8 @@ const shares = [0.1, 0.5, 0.8];
 const compilingShare = 0.5;
 
 const full = {
-  capacityWindows: 3,
+  // A unit is compiled after about four seconds of it.
+  saturation: { windows: 3, ratePerSecond: 100_000, warmUpMs: 5000, windowMs: 5000 },
   warmUpMs: 2000,
   windowMs: 8000,
   bodies: 20_000,
@@ -40,7 +39,7 @@ const full = {
 };
 // What a busy machine can do as well, and a slow one.
 const smoke = {
-  capacityWindows: 1,
+  saturation: { windows: 1, ratePerSecond: 1000, warmUpMs: 0, windowMs: 500 },
   warmUpMs: 0,
   windowMs: 500,
   bodies: 100,
@@ -50,6 +49,7 @@ const smoke = {
 const seed = 11;
 const mixBidEvery = 10;
 const connections = 256;
+const inFlightMax = 8192;
 /** Beyond the tmax of the requests: what is late is answered, as "no bid". */
 const deadlineMs = 5000;
 const belowUs = 1000;
@@ -89,21 +89,36 @@ function sizeOf({ smoke: isSmoke }: ScenarioOptions): typeof full {
   return isSmoke ? smoke : full;
 }
 
-/** Answers a second under saturation: the median of a few windows, in turn. */
+/** Answers a second to a load that is more than it can answer: medians of some windows, in turn. */
 async function measureCapacities(
   chosen: readonly Candidate[],
   setting: WindowSetting,
 ): Promise<number[]> {
   const { options } = setting;
   const found = chosen.map((): number[] => []);
-  for (let round = 0; round < sizeOf(options).capacityWindows; round++) {
+  const { saturation } = sizeOf(options);
+  for (let window = 0; window < saturation.windows; window++) {
     for (const [index, candidate] of chosen.entries()) {
-      const { perSecond } = await measureCandidate(candidate, setting, round);
+      const perSecond = await withFreshServer(candidate, setting, async ({ url }) => {
+        const load = { url, candidate, inFlightMax: connections, ...saturation };
+        const { outcomes, durationMs } = loadTotals(await loadAt(load, options));
+        const noBids = candidate.traffic === "mix" ? (outcomes["204"] ?? 0) : 0;
+        return (((outcomes["200"] ?? 0) + noBids) * 1000) / durationMs;
+      });
       found[index]?.push(perSecond);
       options.progress(`capacity, ${candidate.name}: ${perSecond.toFixed(0)}/s`);
     }
   }
   return found.map((values) => spread(values).median);
+}
+
+function withFreshServer<T>(
+  candidate: Candidate,
+  setting: WindowSetting,
+  work: (server: Server) => Promise<T>,
+): Promise<T> {
+  const profiles = mkdtempSync(join(setting.options.folder, "profiles-"));
+  return withServer(candidate, { ...setting, profiles }, work);
 }
 
 /** All rates on one fresh server, the lowest first: none begins with a higher one's backlog. */
@@ -114,13 +129,13 @@ function measureRates(
   round: number,
 ): Promise<LatencyRun[]> {
   const { options } = setting;
-  const profiles = mkdtempSync(join(options.folder, "profiles-"));
-  return withServer(candidate, { ...setting, profiles }, async ({ url }) => {
+  return withFreshServer(candidate, setting, async ({ url }) => {
     const runs: LatencyRun[] = [];
     const given = (share: number): GivenLoad => {
-      const { rateMin, rateMax } = sizeOf(options);
-      const ratePerSecond = Math.max(rateMin, Math.round(capacity * share));
-      return { url, candidate, ratePerSecond: Math.min(ratePerSecond, rateMax) };
+      const { rateMin, rateMax, warmUpMs, windowMs } = sizeOf(options);
+      const wanted = Math.max(rateMin, Math.round(capacity * share));
+      const ratePerSecond = Math.min(wanted, rateMax);
+      return { url, candidate, ratePerSecond, inFlightMax, warmUpMs, windowMs };
     };
     // Not counted: a tenth of the capacity would take a minute to have the unit compiled.
     await loadAt(given(compilingShare), options);
@@ -151,11 +166,15 @@ interface GivenLoad {
   readonly url: string;
   readonly candidate: Candidate;
   readonly ratePerSecond: number;
+  readonly inFlightMax: number;
+  readonly warmUpMs: number;
+  readonly windowMs: number;
 }
 
 /** The seconds that count: those behind the warm-up. */
 async function loadAt(given: GivenLoad, options: ScenarioOptions): Promise<LoadSecond[]> {
-  const { warmUpMs, windowMs, bodies } = sizeOf(options);
+  const { warmUpMs, windowMs } = given;
+  const { bodies } = sizeOf(options);
   const isMix = given.candidate.traffic === "mix";
   const started = await startGenerator(
     {
@@ -169,7 +188,7 @@ async function loadAt(given: GivenLoad, options: ScenarioOptions): Promise<LoadS
       spacing: "poisson",
       seed,
       connections,
-      inFlightMax: 8192,
+      inFlightMax: given.inFlightMax,
       deadlineMs,
     },
     {

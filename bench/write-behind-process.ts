@@ -61,7 +61,7 @@ const pacedUnderWayMax = limits.laneCommandsInFlightMax;
  * Records that wait for the database; more are not asked for. Some transactions' worth: the pump is
  * never idle, and never so far behind that it has to read the log again.
  */
-const backlogMax = { rows: 2000, commands: 20_000 };
+const backlogMax = { rows: 2000, commands: 10_000 };
 const paceMs = 2;
 const firstLookMs = 10;
 /** Backlog and all are to be in the database after so long. */

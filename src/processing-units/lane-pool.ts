@@ -7,7 +7,6 @@
 //       log.
 //   U3. A lane that is stuck is ended, while the unit serves and when it stops.
 import type { Socket } from "node:net";
-import { setFlagsFromString } from "node:v8";
 import {
   MessageChannel,
   receiveMessageOnPort,
@@ -25,6 +24,7 @@ import type { Hello } from "../messaging-grid/hello.ts";
 import type { LaneEnd, LaneTask, MessageFromLane, MessageToLane } from "./lane-protocol.ts";
 import type { Predecessor } from "./ownership.ts";
 import type { LaneStatus, UnitStatus } from "./unit-status.ts";
+import { keepRequestsYoung } from "./young-requests.ts";
 
 /** A lane's task with the ports in it, which move to the lane's thread. */
 export interface TransferredTask {
@@ -69,16 +69,6 @@ interface LaneThread {
 const restartDelayMsMin = 10;
 const restartDelayMsMax = 5000;
 const startedWellMs = 10_000;
-
-/**
- * V8 learns at the start, with a small heap and many requests in flight, that what requests
- * allocate lives long, and from then on allocates it where only full collections look: dead
- * objects there keep young ones alive, a third of all garbage is copied around, and a request costs
- * half as much again (docs/performance.md). For threads that serve requests it learns nothing.
- */
-function keepRequestsYoung(): void {
-  setFlagsFromString("--no-allocation-site-pretenuring");
-}
 
 export class LanePool {
   readonly #options: LanePoolOptions;
