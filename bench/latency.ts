@@ -57,7 +57,7 @@ const belowUs = 1000;
 export const latency: Scenario = {
   name: "latency",
   summary: "response and service time of a bid at 10, 50 and 80 % of one lane's capacity",
-  takes: "about 21 minutes",
+  takes: "about 17 minutes",
   roundsDefault: 5,
   run: measureLatency,
 };
