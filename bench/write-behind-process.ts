@@ -145,7 +145,6 @@ async function measure(job: LaneJob): Promise<WriteBehindWindow> {
   const loop = new Loop(writing, kind === "rows" ? rowsPerCommand : 1);
   const status = () => writing.pump?.status() ?? null;
   if (kind === "paced") loop.paced(job.perSecond);
-  else if (job.isAway === true) loop.full(() => false);
   else loop.full(() => (writing.pump?.backlogRecords ?? 0) > backlogMax[kind]);
   const isAway = () => job.isAway !== true && status()?.transactions === 0;
   while (isAway()) await delay(systemTimers, firstLookMs);
