@@ -36,7 +36,7 @@ export class LogRefill {
   /**
    * Reads for those that are behind, a share for each. It is more than a transaction takes: so they
    * come up with the log where memory has room, and from then on hold what is journaled. Reading
-   * only what goes next would go on for as long as they stay behind, at twice the lane's cost.
+   * only what goes next would go on for as long as they stay behind.
    */
   async refill(partitions: readonly PumpedPartition[]): Promise<void> {
     const behind = partitions.filter(({ isBehind }) => isBehind);
