@@ -89,6 +89,14 @@ function inTerminalForeground() {
  * its child after the terminal): the program takes repeats in quick succession as one.
  */
 function run(node, args) {
+  const passOn = (signal) => {
+    if (signal !== "SIGTERM" && inTerminalForeground()) return;
+    child.kill(signal);
+  };
+  // Before there is a child: a signal that comes in between must not end the launcher alone.
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
+  for (const signal of signals) process.on(signal, passOn);
+
   const searchPath = [path.dirname(node), process.env.PATH].filter(Boolean).join(path.delimiter);
   const child = spawn(node, args, {
     stdio: "inherit",
@@ -98,14 +106,6 @@ function run(node, args) {
     console.error(`orrery: cannot start ${node}: ${error.message}`);
     process.exit(1);
   });
-
-  const passOn = (signal) => {
-    if (signal !== "SIGTERM" && inTerminalForeground()) return;
-    child.kill(signal);
-  };
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
-  for (const signal of signals) process.on(signal, passOn);
-
   child.on("exit", (code, signal) => {
     if (signal === null) process.exit(code);
     // Dying of the same signal is the only way to tell it to whoever waits for us.

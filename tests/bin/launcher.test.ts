@@ -11,9 +11,10 @@ import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { afterEach, expect, test } from "vitest";
 
+const LAUNCHER = fileURLToPath(new URL("../../bin/orrery.cjs", import.meta.url));
 const HELPER = fileURLToPath(new URL("./launcher-process.ts", import.meta.url));
 
-const launcher = createRequire(import.meta.url)("../../bin/orrery.cjs") as {
+const launcher = createRequire(import.meta.url)(LAUNCHER) as {
   runsTypeScript: (version: string) => boolean;
   findNode: (
     platform: string,
@@ -93,7 +94,25 @@ test("a Node that cannot be started is an error, said with its path", async () =
   expect(await once(child, "exit")).toEqual([1, null]);
 });
 
-test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+test("signals are listened to before there is a program: none in between ends the launcher alone", async () => {
+  const listening = `
+    const childProcess = require("node:child_process");
+    const { EventEmitter } = require("node:events");
+    childProcess.spawn = () => {
+      console.log(${JSON.stringify(signals)}.map((signal) => process.listenerCount(signal)).join());
+      return new EventEmitter();
+    };
+    require(${JSON.stringify(LAUNCHER)}).run("node", []);
+    process.exit();
+  `;
+  const child = spawn(process.execPath, ["--eval", listening], { stdio: ["ignore", "pipe", 2] });
+  const [said] = (await once(child.stdout, "data")) as [Buffer];
+  expect(said.toString()).toBe("1,1,1\n");
+});
+
+test.each(signals)(
   "%s to the launcher alone reaches the program once, and the launcher waits for it",
   async (signal) => {
     const { child, nextLine } = start(`
