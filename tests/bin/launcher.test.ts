@@ -107,7 +107,9 @@ test("signals are listened to before there is a program: none in between ends th
     require(${JSON.stringify(LAUNCHER)}).run("node", []);
     process.exit();
   `;
-  const child = spawn(process.execPath, ["--eval", listening], { stdio: ["ignore", "pipe", 2] });
+  const child = spawn(process.execPath, ["--eval", listening], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const [said] = (await once(child.stdout, "data")) as [Buffer];
   expect(said.toString()).toBe("1,1,1\n");
 });
